@@ -1,0 +1,1 @@
+//! Codecs and signal processing of the phone path.

@@ -1,0 +1,2 @@
+//! `dialroom-media`: the media process.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `dialroom-loadgen`: RTP load for benchmarks.
+fn main() {}

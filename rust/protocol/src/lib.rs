@@ -1,0 +1,1 @@
+//! The values that cross between control and media plane.

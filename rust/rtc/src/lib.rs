@@ -1,0 +1,1 @@
+//! WebRTC peers: the only crate that names str0m.

@@ -1,0 +1,1 @@
+"""Puts phones into video rooms."""
