@@ -34,7 +34,7 @@ class Tagged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 # --- shared values -----------------------------------------------------------------------------------------------
 
 
-class Codec(Value):
+class Codec(Value, frozen=True, kw_only=True):
     """The negotiated audio codec of a leg. ``ptime`` is what we send, in ms (10 to 60)."""
 
     name: CodecName
@@ -42,14 +42,14 @@ class Codec(Value):
     ptime: int = 20
 
 
-class TelephoneEvent(Value):
+class TelephoneEvent(Value, frozen=True, kw_only=True):
     """RFC 4733 as negotiated; ``clock_rate`` in Hz."""
 
     payload_type: int
     clock_rate: int = 8000
 
 
-class LegMedia(Value):
+class LegMedia(Value, frozen=True, kw_only=True):
     """Where a phone leg's media goes and in which shape, as RFC 3264 settled it. ``direction`` is ours."""
 
     remote_address: str
@@ -62,7 +62,7 @@ class LegMedia(Value):
     direction: Direction = "sendrecv"
 
 
-class Statistics(Value):
+class Statistics(Value, frozen=True, kw_only=True):
     """One leg's quality so far. Loss as fractions 0..1, jitter and round trip in ms, MOS 1.0 to 4.5 (E-model)."""
 
     packets_received: int = 0
@@ -78,19 +78,19 @@ class Statistics(Value):
     mos: float | None = None
 
 
-class PlayClip(Tagged, tag="clip"):
+class PlayClip(Tagged, frozen=True, kw_only=True, tag="clip"):
     """A prompt put there before by `PutClip`."""
 
     clip: str
 
 
-class PlaySilence(Tagged, tag="silence"):
+class PlaySilence(Tagged, frozen=True, kw_only=True, tag="silence"):
     """Silence of ``duration`` ms."""
 
     duration: int
 
 
-class PlayTone(Tagged, tag="tone"):
+class PlayTone(Tagged, frozen=True, kw_only=True, tag="tone"):
     """A sine of ``frequency`` Hz for ``duration`` ms at ``level`` dBov (negative)."""
 
     frequency: float
@@ -101,7 +101,7 @@ class PlayTone(Tagged, tag="tone"):
 PlayItem = PlayClip | PlaySilence | PlayTone
 
 
-class Slot(Value):
+class Slot(Value, frozen=True, kw_only=True):
     """A browser's receive slot (``mid`` of its m-line) and whose track fills it; empty without participant."""
 
     mid: str
@@ -109,21 +109,21 @@ class Slot(Value):
     source: TrackSource | None = None
 
 
-class Publication(Value):
+class Publication(Value, frozen=True, kw_only=True):
     """The m-line on which a browser sends one of its tracks."""
 
     mid: str
     source: TrackSource
 
 
-class Speaker(Value):
+class Speaker(Value, frozen=True, kw_only=True):
     """A participant that is heard now. ``level`` in dBov, -127 to 0."""
 
     participant: str
     level: int
 
 
-class LegState(Value):
+class LegState(Value, frozen=True, kw_only=True):
     """A leg as the media plane holds it."""
 
     leg: str
@@ -137,7 +137,7 @@ class LegState(Value):
     playback: str | None = None
 
 
-class PeerState(Value):
+class PeerState(Value, frozen=True, kw_only=True):
     """A browser peer as the media plane holds it."""
 
     peer: str
@@ -150,31 +150,31 @@ class PeerState(Value):
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
-class Hello(Tagged, tag="hello"):
+class Hello(Tagged, frozen=True, kw_only=True, tag="hello"):
     """First command on a link; answered by `Snapshot`. Must-deliver events after ``after_event`` are told again."""
 
     protocol: int = PROTOCOL_VERSION
     after_event: int | None = None
 
 
-class Ping(Tagged, tag="ping"):
+class Ping(Tagged, frozen=True, kw_only=True, tag="ping"):
     """Answered by `Done`."""
 
 
-class OpenBridge(Tagged, tag="bridge.open"):
+class OpenBridge(Tagged, frozen=True, kw_only=True, tag="bridge.open"):
     """The media of one session. Opening an open bridge changes nothing."""
 
     bridge: str
     tag: str = ""
 
 
-class CloseBridge(Tagged, tag="bridge.close"):
+class CloseBridge(Tagged, frozen=True, kw_only=True, tag="bridge.close"):
     """Legs and peers in it stay open, in no bridge."""
 
     bridge: str
 
 
-class PlayToBridge(Tagged, tag="bridge.play"):
+class PlayToBridge(Tagged, frozen=True, kw_only=True, tag="bridge.play"):
     """Everybody in the bridge hears it over the mix, browsers too; but not ``except_participant``."""
 
     bridge: str
@@ -182,7 +182,7 @@ class PlayToBridge(Tagged, tag="bridge.play"):
     except_participant: str | None = None
 
 
-class OpenLeg(Tagged, tag="leg.open"):
+class OpenLeg(Tagged, frozen=True, kw_only=True, tag="leg.open"):
     """Reserves the local port of a phone leg; answered by `LegOpened`. ``remote_address``/``remote_rtp_port`` as
     announced, if known: they let legs share ports."""
 
@@ -192,14 +192,14 @@ class OpenLeg(Tagged, tag="leg.open"):
     remote_rtp_port: int | None = None
 
 
-class ConfigureLeg(Tagged, tag="leg.configure"):
+class ConfigureLeg(Tagged, frozen=True, kw_only=True, tag="leg.configure"):
     """Sets or changes (re-INVITE) a leg's media. Latching starts anew only when the remote address or port changed."""
 
     leg: str
     media: LegMedia
 
 
-class JoinLeg(Tagged, tag="leg.join"):
+class JoinLeg(Tagged, frozen=True, kw_only=True, tag="leg.join"):
     """Puts a leg into a bridge, leaving the one it was in."""
 
     leg: str
@@ -208,27 +208,27 @@ class JoinLeg(Tagged, tag="leg.join"):
     muted: bool = False
 
 
-class LeaveLeg(Tagged, tag="leg.leave"):
+class LeaveLeg(Tagged, frozen=True, kw_only=True, tag="leg.leave"):
     """Takes a leg out of its bridge; it stays open and can be played to."""
 
     leg: str
 
 
-class MuteLeg(Tagged, tag="leg.mute"):
+class MuteLeg(Tagged, frozen=True, kw_only=True, tag="leg.mute"):
     """A muted leg is not mixed; its digits still count."""
 
     leg: str
     muted: bool
 
 
-class SetLegGain(Tagged, tag="leg.gain"):
+class SetLegGain(Tagged, frozen=True, kw_only=True, tag="leg.gain"):
     """How loud the caller hears the room, in dB (-20 to +20)."""
 
     leg: str
     gain: float
 
 
-class Play(Tagged, tag="leg.play"):
+class Play(Tagged, frozen=True, kw_only=True, tag="leg.play"):
     """Plays to one leg, replacing what plays; in a bridge the room goes on, quieter. Ends with `PlaybackEnded`."""
 
     leg: str
@@ -237,13 +237,13 @@ class Play(Tagged, tag="leg.play"):
     loop: bool = False
 
 
-class StopPlayback(Tagged, tag="leg.stop"):
+class StopPlayback(Tagged, frozen=True, kw_only=True, tag="leg.stop"):
     """Stops what plays to a leg; nothing playing is no error."""
 
     leg: str
 
 
-class SendDigits(Tagged, tag="leg.digits"):
+class SendDigits(Tagged, frozen=True, kw_only=True, tag="leg.digits"):
     """Sends RFC 4733 events; ``digits`` of 0-9*#A-D, ``,`` pauses 500 ms. ``duration`` and ``gap`` in ms."""
 
     leg: str
@@ -252,7 +252,7 @@ class SendDigits(Tagged, tag="leg.digits"):
     gap: int = 80
 
 
-class StartRecording(Tagged, tag="recording.start"):
+class StartRecording(Tagged, frozen=True, kw_only=True, tag="recording.start"):
     """Records a leg into a WAV file on the media plane's machine: ``heard`` is what comes from the phone, ``told`` is
     what we send to it."""
 
@@ -262,32 +262,32 @@ class StartRecording(Tagged, tag="recording.start"):
     direction: Literal["heard", "told"] = "heard"
 
 
-class StopRecording(Tagged, tag="recording.stop"):
+class StopRecording(Tagged, frozen=True, kw_only=True, tag="recording.stop"):
     """Answered when the file is complete."""
 
     recording: str
 
 
-class GetStatistics(Tagged, tag="leg.statistics"):
+class GetStatistics(Tagged, frozen=True, kw_only=True, tag="leg.statistics"):
     """Answered by `LegStatistics`."""
 
     leg: str
 
 
-class CloseLeg(Tagged, tag="leg.close"):
+class CloseLeg(Tagged, frozen=True, kw_only=True, tag="leg.close"):
     """Answered by `LegStatistics`, the last ones."""
 
     leg: str
 
 
-class PutClip(Tagged, tag="clip.put"):
+class PutClip(Tagged, frozen=True, kw_only=True, tag="clip.put"):
     """Keeps a prompt: WAV, mono, PCM16 or µ-law, 8, 16 or 48 kHz. The name says the content (it carries a hash)."""
 
     clip: str
     audio: bytes
 
 
-class OpenPeer(Tagged, tag="peer.open"):
+class OpenPeer(Tagged, frozen=True, kw_only=True, tag="peer.open"):
     """A browser's SDP offer; answered by `PeerOpened`. Slots are the mids of its receive-only m-lines."""
 
     peer: str
@@ -298,14 +298,14 @@ class OpenPeer(Tagged, tag="peer.open"):
     video_slots: list[str]
 
 
-class RestartPeer(Tagged, tag="peer.restart"):
+class RestartPeer(Tagged, frozen=True, kw_only=True, tag="peer.restart"):
     """ICE restart after a lost connection; answered by `PeerOpened`."""
 
     peer: str
     offer: str
 
 
-class JoinPeer(Tagged, tag="peer.join"):
+class JoinPeer(Tagged, frozen=True, kw_only=True, tag="peer.join"):
     """Puts a peer into a bridge, leaving the one it was in."""
 
     peer: str
@@ -313,20 +313,20 @@ class JoinPeer(Tagged, tag="peer.join"):
     participant: str
 
 
-class LeavePeer(Tagged, tag="peer.leave"):
+class LeavePeer(Tagged, frozen=True, kw_only=True, tag="peer.leave"):
     """Takes a peer out of its bridge; the connection stays."""
 
     peer: str
 
 
-class Subscribe(Tagged, tag="peer.subscribe"):
+class Subscribe(Tagged, frozen=True, kw_only=True, tag="peer.subscribe"):
     """Fills a peer's video slots; slots not named stay as they are."""
 
     peer: str
     slots: list[Slot]
 
 
-class BlockTrack(Tagged, tag="peer.block"):
+class BlockTrack(Tagged, frozen=True, kw_only=True, tag="peer.block"):
     """Nothing of a blocked track is forwarded or mixed, whatever the browser sends (moderator mute)."""
 
     peer: str
@@ -334,13 +334,13 @@ class BlockTrack(Tagged, tag="peer.block"):
     blocked: bool
 
 
-class ClosePeer(Tagged, tag="peer.close"):
+class ClosePeer(Tagged, frozen=True, kw_only=True, tag="peer.close"):
     """Closing what is closed is no error."""
 
     peer: str
 
 
-class GetMetrics(Tagged, tag="metrics"):
+class GetMetrics(Tagged, frozen=True, kw_only=True, tag="metrics"):
     """Answered by `Metrics`."""
 
 
@@ -378,11 +378,11 @@ Command = (
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
-class Done(Tagged, tag="done"):
+class Done(Tagged, frozen=True, kw_only=True, tag="done"):
     """The command was carried out."""
 
 
-class Snapshot(Tagged, tag="snapshot"):
+class Snapshot(Tagged, frozen=True, kw_only=True, tag="snapshot"):
     """Everything the media plane holds. ``instance`` changes when the media process does."""
 
     version: str
@@ -394,7 +394,7 @@ class Snapshot(Tagged, tag="snapshot"):
     clips: list[str]
 
 
-class LegOpened(Tagged, tag="leg.opened"):
+class LegOpened(Tagged, frozen=True, kw_only=True, tag="leg.opened"):
     """Where the phone is to send; address as configured for the media plane."""
 
     address: str
@@ -402,19 +402,19 @@ class LegOpened(Tagged, tag="leg.opened"):
     rtcp_port: int
 
 
-class LegStatistics(Tagged, tag="leg.statistics"):
+class LegStatistics(Tagged, frozen=True, kw_only=True, tag="leg.statistics"):
     """A leg's quality."""
 
     statistics: Statistics
 
 
-class PeerOpened(Tagged, tag="peer.opened"):
+class PeerOpened(Tagged, frozen=True, kw_only=True, tag="peer.opened"):
     """The SDP answer."""
 
     answer: str
 
 
-class Metrics(Tagged, tag="metrics"):
+class Metrics(Tagged, frozen=True, kw_only=True, tag="metrics"):
     """Counters and gauges by Prometheus name, for the scrape."""
 
     values: dict[str, float]
@@ -423,7 +423,7 @@ class Metrics(Tagged, tag="metrics"):
 Answer = Done | Snapshot | LegOpened | LegStatistics | PeerOpened | Metrics
 
 
-class Refused(Tagged, tag="refused"):
+class Refused(Tagged, frozen=True, kw_only=True, tag="refused"):
     """The command was not carried out. ``code`` is stable: unknown_leg, unknown_peer, unknown_bridge, unknown_clip,
     bad_offer, bad_audio, bad_value, no_port, no_capacity, protocol_mismatch, internal."""
 
@@ -436,7 +436,7 @@ class Refused(Tagged, tag="refused"):
 # have sequence 0 and may be replaced by newer ones.
 
 
-class DigitReceived(Tagged, tag="digit"):
+class DigitReceived(Tagged, frozen=True, kw_only=True, tag="digit"):
     """One RFC 4733 event, reported once, when it ended. ``duration`` in ms."""
 
     leg: str
@@ -444,7 +444,7 @@ class DigitReceived(Tagged, tag="digit"):
     duration: int
 
 
-class PlaybackEnded(Tagged, tag="playback.ended"):
+class PlaybackEnded(Tagged, frozen=True, kw_only=True, tag="playback.ended"):
     """A playback came to its end, was stopped, or was replaced."""
 
     leg: str
@@ -452,67 +452,67 @@ class PlaybackEnded(Tagged, tag="playback.ended"):
     reason: Literal["finished", "stopped", "replaced"]
 
 
-class LegSilent(Tagged, tag="leg.silent"):
+class LegSilent(Tagged, frozen=True, kw_only=True, tag="leg.silent"):
     """Neither RTP nor RTCP for ``silence`` ms; told again each 10 s while it lasts."""
 
     leg: str
     silence: int
 
 
-class LegEnded(Tagged, tag="leg.ended"):
+class LegEnded(Tagged, frozen=True, kw_only=True, tag="leg.ended"):
     """A leg the media plane had to give up, and why."""
 
     leg: str
     reason: str
 
 
-class SourceRejected(Tagged, tag="leg.source_rejected"):
+class SourceRejected(Tagged, frozen=True, kw_only=True, tag="leg.source_rejected"):
     """Media for a latched leg came from a stranger; told once per leg and address, at most 8 addresses."""
 
     leg: str
     address: str
 
 
-class DigitsSent(Tagged, tag="digits.sent"):
+class DigitsSent(Tagged, frozen=True, kw_only=True, tag="digits.sent"):
     """The last digit of a `SendDigits` has left."""
 
     leg: str
 
 
-class PeerConnected(Tagged, tag="peer.connected"):
+class PeerConnected(Tagged, frozen=True, kw_only=True, tag="peer.connected"):
     """ICE and DTLS are through; told again after each ICE restart."""
 
     peer: str
 
 
-class PeerDisconnected(Tagged, tag="peer.disconnected"):
+class PeerDisconnected(Tagged, frozen=True, kw_only=True, tag="peer.disconnected"):
     """ICE consent is lost; the peer stays for an ICE restart until it is closed."""
 
     peer: str
 
 
-class PeerEnded(Tagged, tag="peer.ended"):
+class PeerEnded(Tagged, frozen=True, kw_only=True, tag="peer.ended"):
     """A peer the media plane had to give up, and why."""
 
     peer: str
     reason: str
 
 
-class SpeakersChanged(Tagged, tag="speakers"):
+class SpeakersChanged(Tagged, frozen=True, kw_only=True, tag="speakers"):
     """Who is heard in a bridge, loudest first. Latest wins."""
 
     bridge: str
     speakers: list[Speaker]
 
 
-class SlotsChanged(Tagged, tag="slots"):
+class SlotsChanged(Tagged, frozen=True, kw_only=True, tag="slots"):
     """All audio slots of a peer and whose voice fills them. Latest wins."""
 
     peer: str
     slots: list[Slot]
 
 
-class StatisticsReported(Tagged, tag="statistics"):
+class StatisticsReported(Tagged, frozen=True, kw_only=True, tag="statistics"):
     """A leg's quality, each 10 s. Latest wins."""
 
     leg: str
@@ -538,21 +538,21 @@ Event = (
 # --- frames ------------------------------------------------------------------------------------------------------
 
 
-class Request(Value):
+class Request(Value, frozen=True, kw_only=True):
     """Control plane to media plane."""
 
     id: int
     command: Command
 
 
-class Reply(Tagged, tag="reply"):
+class Reply(Tagged, frozen=True, kw_only=True, tag="reply"):
     """Media plane to control plane: the answer to the request with this id."""
 
     id: int
     answer: Answer | Refused
 
 
-class Notice(Tagged, tag="event"):
+class Notice(Tagged, frozen=True, kw_only=True, tag="event"):
     """Media plane to control plane: something happened. ``sequence`` is 0 for latest-wins events."""
 
     sequence: int
