@@ -151,10 +151,13 @@ class PeerState(Value, frozen=True, kw_only=True):
 
 
 class Hello(Tagged, frozen=True, kw_only=True, tag="hello"):
-    """First command on a link; answered by `Snapshot`. Must-deliver events after ``after_event`` are told again."""
+    """First command on a link; answered by `Snapshot`. Must-deliver events after ``after_event`` are told again; it
+    counts only if ``instance`` is the media process that numbered them (another one tells all it has kept). Without
+    ``after_event`` nothing is told again."""
 
     protocol: int = PROTOCOL_VERSION
     after_event: int | None = None
+    instance: str | None = None
 
 
 class Ping(Tagged, frozen=True, kw_only=True, tag="ping"):
