@@ -1,0 +1,44 @@
+"""Where a message came from or goes to."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+import msgspec
+
+RELIABLE = frozenset({"tcp", "tls"})
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A transport address. `transport` is `udp` or `tcp`; `connection` names an open stream, None for a datagram.
+
+    `host` is an IP literal without brackets, or a name the driver resolves. An address whose connection has closed
+    is reached by opening a new one to host and port.
+    """
+
+    transport: str
+    host: str
+    port: int
+    connection: int | None = None
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the transport itself retransmits (RFC 3261 §17)."""
+        return self.transport in RELIABLE
+
+
+@lru_cache(maxsize=1024)
+def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address `host` spells (brackets allowed), or None when it is a name."""
+    if len(host) > 64:
+        return None
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+
+
+def wire_host(host: str) -> str:
+    """`host` as it stands in a URI or Via: IPv6 in brackets (RFC 3261 §25.1, RFC 5118)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
