@@ -1,0 +1,198 @@
+"""baresip as a phone: it dials, sends digits, speaks a tone and keeps what it hears."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from .tones import Samples, level_of, read_wav
+
+CODECS = {
+    "PCMU": "PCMU/8000/1",
+    "PCMA": "PCMA/8000/1",
+    "G722": "G722/16000/1",
+    "opus": "opus/48000/2",
+}
+
+CONFIG = """\
+poll_method epoll
+sip_listen 127.0.0.1:{sip_port}
+call_max_calls 4
+audio_path /usr/share/baresip
+audio_player aubridge,nil
+audio_source ausine,{tone}
+audio_alert aubridge,nil
+ausrc_srate 48000
+ausrc_channels 2
+rtp_ports {rtp_low}-{rtp_high}
+jitter_buffer_delay 1-10
+module_path /usr/lib/baresip/modules
+module g711.so
+module g722.so
+module opus.so
+module ausine.so
+module aubridge.so
+module sndfile.so
+module ctrl_tcp.so
+module_app account.so
+module_app menu.so
+ctrl_tcp_listen 127.0.0.1:{control_port}
+snd_path {folder}
+"""
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Baresip:
+    """A phone that speaks a tone of ``tone`` Hz; use it as a context manager."""
+
+    def __init__(
+        self, folder: Path, *, user: str = "+15550001111", tone: int = 440, codec: str = "PCMU", options: str = ""
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._control_port = free_port()
+        rtp_low = 40000 + self._control_port % 10000
+        config = CONFIG.format(
+            sip_port=free_port(socket.SOCK_DGRAM),
+            tone=tone,
+            rtp_low=rtp_low,
+            rtp_high=rtp_low + 100,
+            control_port=self._control_port,
+            folder=folder,
+        )
+        (folder / "config").write_text(config)
+        account = f"<sip:{user}@127.0.0.1{options}>;regint=0;audio_codecs={CODECS[codec]};ptime=20"
+        (folder / "accounts").write_text(account + "\n")
+        (folder / "contacts").write_text("")
+        self.events: list[dict[str, Any]] = []
+        self._buffer = b""
+
+    def __enter__(self) -> Self:
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["baresip", "-4", "-n", "127.0.0.1", "-f", str(self.folder)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self._socket = socket.create_connection(("127.0.0.1", self._control_port))
+                return self
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise AssertionError(f"baresip did not start: {(self.folder / 'log').read_text()}") from None
+                time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def dial(self, uri: str) -> None:
+        """Calls ``uri`` and returns when the call is answered."""
+        self._command("dial", uri)
+        event = self.wait_for("CALL_ESTABLISHED", "CALL_CLOSED")
+        assert event["type"] == "CALL_ESTABLISHED", f"the call to {uri} was not answered: {event.get('param')}"
+
+    def dial_refused(self, uri: str) -> str:
+        """Calls ``uri``, which has to refuse; returns the status and reason as the phone shows them."""
+        self._command("dial", uri)
+        event = self.wait_for("CALL_ESTABLISHED", "CALL_CLOSED")
+        assert event["type"] == "CALL_CLOSED", f"the call to {uri} was answered, and should not have been"
+        return str(event["param"])
+
+    def press(self, digits: str) -> None:
+        """Sends digits as RFC 4733 events, one after another."""
+        for digit in digits:
+            self._command("sndcode", digit)
+
+    def hang_up(self) -> None:
+        """Sends BYE."""
+        self._command("hangup")
+
+    def hold(self) -> None:
+        """Puts the call on hold by re-INVITE."""
+        self._command("hold")
+
+    def resume(self) -> None:
+        """Takes the call off hold by re-INVITE."""
+        self._command("resume")
+
+    def wait_for(self, *types: str, seconds: float = 20) -> dict[str, Any]:
+        """The next event of one of these types; earlier ones are dropped."""
+        deadline = time.monotonic() + seconds
+        while True:
+            while self.events:
+                event = self.events.pop(0)
+                if event.get("type") in types:
+                    return event
+            self._receive(deadline, f"{' or '.join(types)}")
+
+    def heard(self, last: float | None = None) -> tuple[Samples, int]:
+        """What the phone heard (its newest ``last`` seconds) and the sample rate."""
+        dumps = sorted(self.folder.glob("dump-*-dec.wav"))
+        assert dumps, f"the phone has recorded nothing: {(self.folder / 'log').read_text()}"
+        samples, rate = read_wav(dumps[-1])
+        return (samples if last is None else samples[-int(last * rate) :]), rate
+
+    def hears(self, tone: float, *, seconds: float = 15, share: float = 0.5) -> None:
+        """Waits until one second of what the phone hears is mostly ``tone`` Hz."""
+        self._wait_until(lambda: self._share(tone) >= share, seconds, f"the phone never heard {tone} Hz")
+
+    def hears_no(self, tone: float, *, seconds: float = 15) -> None:
+        """Waits until a whole second of what the phone hears has nothing of ``tone`` Hz."""
+        self._wait_until(lambda: self._share(tone) < 0.02, seconds, f"the phone never stopped hearing {tone} Hz")
+
+    def _share(self, tone: float) -> float:
+        samples, rate = self.heard(last=1.0)
+        return level_of(samples, rate, tone) if len(samples) >= rate * 0.95 else -1.0
+
+    def _wait_until(self, true: Callable[[], bool], seconds: float, otherwise: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.1)
+
+    def _command(self, command: str, parameters: str = "") -> None:
+        data = json.dumps({"command": command, "params": parameters, "token": command}).encode()
+        self._socket.sendall(b"%d:%s," % (len(data), data))
+        deadline = time.monotonic() + 10
+        while True:
+            for index, event in enumerate(self.events):
+                if event.get("response") and event.get("token") == command:
+                    del self.events[index]
+                    assert event["ok"], f"baresip refused {command} {parameters}: {event['data']}"
+                    return
+            self._receive(deadline, f"an answer to {command}")
+
+    def _receive(self, deadline: float, what: str) -> None:
+        """Reads netstrings of JSON until at least one more event is there."""
+        left = deadline - time.monotonic()
+        assert left > 0, f"the phone never told {what}"
+        self._socket.settimeout(left)
+        try:
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            raise AssertionError(f"the phone never told {what}: {(self.folder / 'log').read_text()}") from None
+        assert data, f"baresip ended: {(self.folder / 'log').read_text()}"
+        self._buffer += data
+        while b":" in self._buffer:
+            length, rest = self._buffer.split(b":", 1)
+            if len(rest) <= int(length):
+                break
+            self.events.append(json.loads(rest[: int(length)]))
+            self._buffer = rest[int(length) + 1 :]
