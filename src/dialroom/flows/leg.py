@@ -15,11 +15,21 @@ Played = Literal["finished", "interrupted"]
 
 
 class Leg(Protocol):
-    """One party's connection. Every method may raise `LegGone` once the connection is over."""
+    """One party's connection. Every method may raise `LegGoneError` once the connection is over."""
 
     @property
     def id(self) -> str:
         """The media plane's name of this leg."""
+        ...
+
+    @property
+    def playing(self) -> bool:
+        """Whether something plays to the caller now."""
+        ...
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the call goes on in the next process: a cancelled flow then leaves everything as it is."""
         ...
 
     async def answer(self) -> None:
@@ -33,14 +43,14 @@ class Leg(Protocol):
         yet read, stops it: ``interrupted``."""
         ...
 
-    async def play_forever(self, items: Sequence[PlayItem]) -> None:
-        """Starts playing in a loop and returns at once; the next `play`, `play_forever` or `stop` ends it."""
+    async def start_playing(self, items: Sequence[PlayItem], *, loop: bool = False) -> None:
+        """Starts playing, replacing what plays, and returns at once."""
 
     async def stop(self) -> None:
         """Stops what plays."""
 
-    async def next_digit(self, timeout: float | None = None) -> str | None:
-        """The next key the caller pressed (``0-9*#A-D``), or None after ``timeout`` seconds without one."""
+    async def next_digit(self, within: float | None = None) -> str | None:
+        """The next key the caller pressed (``0-9*#A-D``), or None after ``within`` seconds without one."""
         ...
 
     def forget_digits(self) -> None:
@@ -58,9 +68,12 @@ class Leg(Protocol):
     async def gain(self, decibels: float) -> None:
         """How loud the caller hears the room, in dB (-20 to +20)."""
 
+    async def tell_others(self, items: Sequence[PlayItem]) -> None:
+        """Plays to everybody in the bridge but this caller."""
+
     async def hang_up(self, reason: str) -> None:
         """Ends the call. Hanging up twice changes nothing."""
 
 
-class LegGone(Exception):
+class LegGoneError(Exception):
     """The connection is over; there is nobody to talk to."""

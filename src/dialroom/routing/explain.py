@@ -1,0 +1,43 @@
+"""What would happen to a call, without one: for ``dialroom route`` and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dialroom.routing.decide import AskForCode, Decision, JoinRoom, Reject
+from dialroom.routing.gateways import Admission, MustAuthenticate, Stranger
+from dialroom.routing.trace import TraceStep
+
+Outcome = Literal["ask_for_code", "join_room", "reject", "challenge", "stranger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would become of a call; ``summary`` is one sentence for people."""
+
+    outcome: Outcome
+    summary: str
+    trace: tuple[TraceStep, ...]
+
+
+def explain(admission: Admission, decision: Decision | None) -> Explanation:
+    """In words. ``decision`` is None exactly when the call was not admitted."""
+    if isinstance(admission, Stranger):
+        return Explanation("stranger", f"The call would be refused: {admission.trace[-1].why}.", admission.trace)
+    if isinstance(admission, MustAuthenticate):
+        names = ", ".join(gateway.name for gateway in admission.gateways)
+        summary = f"The caller would have to prove by digest to be {names}."
+        return Explanation("challenge", summary, admission.trace)
+    if decision is None:
+        raise ValueError("an admitted call needs a decision")
+    trace = admission.trace + decision.trace
+    match decision:
+        case AskForCode(number):
+            summary = f"The call would be answered, and the caller asked for a meeting code ({number.number})."
+            return Explanation("ask_for_code", summary, trace)
+        case JoinRoom(number, room):
+            summary = f"The call would be answered and led straight into {room} ({number.number})."
+            return Explanation("join_room", summary, trace)
+        case Reject(status, phrase):
+            return Explanation("reject", f"The call would be refused with {status} {phrase}.", trace)
