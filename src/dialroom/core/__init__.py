@@ -1,0 +1,1 @@
+"""Words everyone shares: ids, time, numbers, errors, events, how a call ended."""

@@ -1,0 +1,1 @@
+"""Rooms, their sessions and participants, and the numbers that lead to them."""
