@@ -4,6 +4,8 @@ Every error has a stable ``code`` (documented, never renamed), the HTTP ``status
 ``detail`` of what happened this time and a ``fix``. The API turns them into problem+json one to one.
 """
 
+# ruff: noqa: N818 - the names say what is the case; "Error" behind each adds nothing
+
 from __future__ import annotations
 
 from typing import ClassVar
