@@ -1,0 +1,131 @@
+"""Errors as problem+json (RFC 9457): a stable ``code``, what happened, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from dialroom.core.errors import DialroomError, Invalid, TooManyAttempts, Unauthenticated
+
+CONTENT_TYPE = "application/problem+json"
+_log = structlog.get_logger("dialroom.api")
+
+
+class FieldProblem(BaseModel):
+    """One value of the request that cannot be used."""
+
+    field: str = Field(description="Where in the request, as a path.", examples=["body.code"])
+    message: str = Field(description="What is wrong with it.", examples=["String should match pattern '^[0-9]{4,12}$'"])
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = Field(description="Where the code is explained.", examples=["/api/docs#errors"])
+    title: str = Field(description="The kind of error, the same each time.", examples=["The room is locked"])
+    status: int = Field(description="The HTTP status, again.", examples=[403])
+    code: str = Field(description="Stable name of the kind of error, for programs.", examples=["room_locked"])
+    detail: str = Field(description="What happened this time.", examples=["The room “Standup” is locked."])
+    fix: str = Field(description="What to do about it.", examples=["Ask a host to unlock the room."])
+    errors: list[FieldProblem] | None = Field(default=None, description="Each value that cannot be used.")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of these error statuses, for a route's ``responses``."""
+    return {
+        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {CONTENT_TYPE: {}}}
+        for status in statuses
+    }
+
+
+def problem_response(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    fix: str,
+    *,
+    errors: Sequence[FieldProblem] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An error as it goes out."""
+    problem = Problem(
+        type=f"/api/docs#{code}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        fix=fix,
+        errors=None if errors is None else list(errors),
+    )
+    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, media_type=CONTENT_TYPE)
+
+
+def error_response(error: DialroomError) -> JSONResponse:
+    """One of our own errors as it goes out."""
+    headers = {}
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    fields = None
+    if isinstance(error, Invalid) and error.field:
+        fields = [FieldProblem(field=f"body.{error.field}", message=error.detail)]
+    return problem_response(
+        error.status, error.code, error.title, error.detail, error.fix, errors=fields, headers=headers
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the application, whoever raised it, a problem."""
+    app.add_exception_handler(DialroomError, _on_dialroom_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+async def _on_dialroom_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DialroomError)  # noqa: S101
+    return error_response(error)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        return problem_response(
+            400, "invalid_json", "The body is not JSON", str(found[0]["ctx"]["error"]), "Send one JSON object as body."
+        )
+    fields = [FieldProblem(field=".".join(str(part) for part in each["loc"]), message=each["msg"]) for each in found]
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
+    return problem_response(422, Invalid.code, Invalid.title, detail, Invalid.default_fix, errors=fields[:50])
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    path = request.url.path[:200]
+    match error.status_code:
+        case 404:
+            detail, fix = f"Nothing answers at {path}.", "See /api/docs for what there is."
+        case 405:
+            detail, fix = f"{request.method} does not work on {path}.", "See /api/docs for what does."
+        case 413:
+            detail, fix = str(error.detail), "Send less; metadata is for small facts, not for files."
+        case _:
+            detail, fix = str(error.detail), "Correct the request and send it again."
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return problem_response(error.status_code, code, phrase, detail, fix, headers=dict(error.headers or {}))
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    _log.error("api.bug", method=request.method, path=request.url.path[:200], exc_info=error)
+    return error_response(DialroomError())

@@ -1,0 +1,1 @@
+"""The browser's end of a meeting: ``docs/reference/room-socket.md``."""

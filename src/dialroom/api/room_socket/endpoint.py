@@ -1,0 +1,153 @@
+"""The WebSocket endpoint ``/api/socket``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from starlette.websockets import WebSocket
+
+from dialroom.api.room_socket import messages
+from dialroom.api.room_socket.connection import BrowserConnection
+from dialroom.api.room_socket.hub import RoomSockets
+from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, origin_allowed
+from dialroom.core.clock import Clock
+from dialroom.core.errors import DialroomError, Forbidden, Invalid, TokenRefused
+from dialroom.rooms.directory import MAX_NAME
+from dialroom.rooms.meetings import Meetings
+
+FIRST_MESSAGE_SECONDS = 5.0
+TOKEN_REFUSED = 4001
+_log = structlog.get_logger("dialroom.room_socket")
+
+
+class RoomSocketEndpoint:
+    """Serves one browser after another; each request is answered once."""
+
+    def __init__(
+        self, sockets: RoomSockets, meetings: Meetings, clock: Clock, allowed_origins: tuple[str, ...]
+    ) -> None:
+        self._sockets = sockets
+        self._meetings = meetings
+        self._clock = clock
+        self._allowed_origins = allowed_origins
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """The life of one socket."""
+        if not origin_allowed(websocket, self._allowed_origins):
+            await websocket.close(4003)
+            return
+        await websocket.accept()
+        socket = QueuedSocket(websocket, self._clock)
+        writing = asyncio.get_running_loop().create_task(socket.write())
+        connection: BrowserConnection | None = None
+        try:
+            connection = await self._let_in(socket)
+            if connection is not None:
+                await self._converse(connection, socket)
+        except SocketOver:
+            if connection is not None:
+                await self._sockets.socket_lost(connection, socket)
+        finally:
+            socket.close(1000)
+            await writing
+
+    async def _let_in(self, socket: QueuedSocket) -> BrowserConnection | None:
+        text = await socket.read(FIRST_MESSAGE_SECONDS)
+        try:
+            request = messages.parse(text)
+            match request:
+                case messages.Join():
+                    name = None if request.name is None else _clean_name(request.name)
+                    seated = await self._sockets.join(request.token, name, socket)
+                case messages.Resume():
+                    seated = await self._sockets.resume(request.resume_token, socket)
+                case _:
+                    raise Invalid("The first message must be `join` or `resume`.")
+        except DialroomError as error:
+            socket.send(_error(messages.id_of(text), error))
+            socket.close(TOKEN_REFUSED if isinstance(error, TokenRefused) else 4000)
+            return None
+        socket.send({"type": "ok", "id": request.id, **seated.fields})
+        return seated.connection
+
+    async def _converse(self, connection: BrowserConnection, socket: QueuedSocket) -> None:
+        while True:
+            text = await socket.read()
+            try:
+                request = messages.parse(text)
+                fields = await self._answer(connection, request)
+            except DialroomError as error:
+                socket.send(_error(messages.id_of(text), error))
+                continue
+            except SocketOver:
+                raise
+            except Exception:
+                _log.exception("room_socket.bug", participant=connection.participant_id)
+                socket.send(_error(messages.id_of(text), DialroomError()))
+                continue
+            socket.send({"type": "ok", "id": request.id, **fields})
+            if isinstance(request, messages.Leave):
+                return
+
+    async def _answer(self, connection: BrowserConnection, request: messages.AnyRequest) -> dict[str, Any]:
+        match request:
+            case messages.Ping():
+                pass
+            case messages.Offer():
+                return {"sdp": await connection.offer(request)}
+            case messages.SubscribeSlots():
+                await connection.subscribe(request)
+            case messages.Publish():
+                await connection.publish(request)
+            case messages.Rename(name=name):
+                await self._meetings.rename(connection.participant_id, _clean_name(name))
+            case messages.Hand(raised=raised):
+                await self._meetings.set_hand(connection.participant_id, raised)
+            case messages.Moderate():
+                await self._moderate(connection, request)
+            case messages.Leave():
+                await self._sockets.leave(connection)
+            case messages.Join() | messages.Resume():
+                raise Invalid("You are in the room already.")
+        return {}
+
+    async def _moderate(self, connection: BrowserConnection, request: messages.Moderate) -> None:
+        us = connection.participant
+        if us.role != "host":
+            raise Forbidden("Only a host may do this.", "Join with a host token.")
+        match request.action:
+            case "lock" | "unlock":
+                return await self._meetings.lock(us.room, request.action == "lock", us.id)
+            case "mute_all":
+                return await self._meetings.mute_all(us.room, us.id)
+            case "end":
+                return await self._meetings.end(us.room, us.id)
+        if request.participant is None:
+            raise Invalid(f"`{request.action}` needs a `participant`.", field="participant")
+        them = self._meetings.participant(request.participant)
+        if them.session != us.session:
+            raise Forbidden("The participant is not in your session.")
+        match request.action:
+            case "mute" | "unmute":
+                await self._meetings.set_muted(them.id, request.action == "mute", us.id)
+            case "remove":
+                await self._meetings.remove(them.id, us.id)
+            case "lower_hand":
+                await self._meetings.set_hand(them.id, False, us.id)
+
+
+def _clean_name(name: str) -> str:
+    name = "".join(letter for letter in name if letter.isprintable()).strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Invalid(f"A name has 1 to {MAX_NAME} printable characters.", field="name")
+    return name
+
+
+def _error(id_: int | None, error: DialroomError) -> dict[str, Any]:
+    return {
+        "type": "error",
+        "id": id_,
+        "error": {"code": error.code, "title": error.title, "detail": error.detail, "fix": error.fix},
+    }

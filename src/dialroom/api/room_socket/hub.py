@@ -1,0 +1,178 @@
+"""All browsers in meetings: who holds which participant, and who may still come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from dialroom.api.room_socket.connection import BrowserConnection, Socket
+from dialroom.api.room_socket.messages import participant_seen
+from dialroom.auth.tokens import JoinClaims, Tokens
+from dialroom.core.clock import Clock
+from dialroom.core.errors import NotFound
+from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
+from dialroom.media.protocol import ClosePeer, PeerState, Snapshot
+from dialroom.rooms.directory import Rooms
+from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.values import Newcomer, Participant, Room
+
+ORPHANED_PEER_SECONDS = 35.0
+_log = structlog.get_logger("dialroom.room_socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """A browser that is in: what `joined` tells it."""
+
+    connection: BrowserConnection
+    fields: dict[str, Any]
+
+
+class RoomSockets:
+    """Brings browsers into meetings, and back after a lost socket or a restart of this process."""
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        meetings: Meetings,
+        media: MediaPlane,
+        tokens: Tokens,
+        clock: Clock,
+        room_seen: Callable[[Room], dict[str, Any]],
+        ice_servers: Callable[[str], Sequence[dict[str, Any]]],
+    ) -> None:
+        self._rooms = rooms
+        self._meetings = meetings
+        self._media = media
+        self._tokens = tokens
+        self._clock = clock
+        self._room_seen = room_seen
+        self._ice_servers = ice_servers
+        self._connections: dict[str, BrowserConnection] = {}
+        self._moved: dict[tuple[str, str], BrowserConnection] = {}
+        self._orphans: dict[str, PeerState] = {}
+        self._cleaning: asyncio.Task[None] | None = None
+        media.listen_link(self._on_link)
+
+    def adopt(self, peers: Sequence[PeerState]) -> None:
+        """These peers live in the media plane since before this process; their browsers will resume, or be lost."""
+        self._orphans = {peer.tag: peer for peer in peers}
+        if self._orphans:
+            self._cleaning = asyncio.get_running_loop().create_task(self._close_orphans())
+
+    async def join(self, token: str, name: str | None, socket: Socket) -> Seated:
+        """Seats the bearer of a join token. Raises TokenRefused and what `Meetings.enter` raises."""
+        claims = await self._tokens.verify_join(token)
+        room = await self._rooms.read(claims.organisation, claims.room)
+        connection = self._moved.pop((room.id, claims.identity), None)
+        if connection is not None and self._still_seated(connection):
+            participant = self._meetings.attach(connection.participant_id, connection)
+        else:
+            connection = self._new_connection()
+            participant = await self._meetings.enter(room, _newcomer(claims, name), connection)
+        return await self._seat(connection, participant, socket, resumed=False)
+
+    async def resume(self, resume_token: str, socket: Socket) -> Seated:
+        """Gives a participant a socket again. Raises TokenRefused, or NotFound when it has left meanwhile."""
+        participant_id = await self._tokens.verify_resume(resume_token)
+        connection = self._connections.get(participant_id)
+        if connection is None:
+            connection = self._new_connection()
+        elif connection.socket is not None:
+            connection.socket.close(1000)
+        participant = self._meetings.attach(participant_id, connection)
+        orphan = self._orphans.pop(participant_id, None)
+        if orphan is not None:
+            connection.take_peer(orphan.peer)
+        _log.info("participant.resumed", participant=participant_id, session=participant.session)
+        return await self._seat(connection, participant, socket, resumed=True)
+
+    async def socket_lost(self, connection: BrowserConnection, socket: Socket) -> None:
+        """The socket is gone without a leave: the participant may resume for a while."""
+        if connection.socket is not socket:
+            return
+        connection.socket = None
+        try:
+            await self._meetings.set_connected(connection.participant_id, False)
+        except NotFound:
+            await connection.close()
+
+    async def leave(self, connection: BrowserConnection) -> None:
+        """The browser says goodbye."""
+        connection.socket = None
+        await self._meetings.leave(connection.participant_id, "left")
+        await connection.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _new_connection(self) -> BrowserConnection:
+        return BrowserConnection(self._meetings, self._media, self._room_seen, self._ended, self._moved_to)
+
+    def _still_seated(self, connection: BrowserConnection) -> bool:
+        try:
+            self._meetings.participant(connection.participant_id)
+        except NotFound:
+            return False
+        return True
+
+    async def _seat(
+        self, connection: BrowserConnection, participant: Participant, socket: Socket, *, resumed: bool
+    ) -> Seated:
+        connection.seat(participant)
+        connection.socket = socket
+        self._connections[participant.id] = connection
+        room = self._meetings.room_of(participant.session)
+        fields = {
+            "participant": participant_seen(participant),
+            "session": participant.session,
+            "room": self._room_seen(room),
+            "participants": [participant_seen(each) for each in self._meetings.participants(participant.session)],
+            "resume_token": await self._tokens.resume(participant),
+            "ice_servers": list(self._ice_servers(participant.id)),
+            "resumed": resumed and connection.peer is not None,
+        }
+        return Seated(connection, fields)
+
+    def _ended(self, connection: BrowserConnection) -> None:
+        if self._connections.get(connection.participant_id) is connection:
+            del self._connections[connection.participant_id]
+
+    async def _moved_to(self, connection: BrowserConnection, room: Room) -> str:
+        participant = connection.participant
+        self._moved[(room.id, participant.identity)] = connection
+        self._connections[participant.id] = connection
+        return await self._tokens.join(
+            participant.organisation,
+            room.id,
+            identity=participant.identity,
+            name=participant.name,
+            role=participant.role,
+            expires_in=120,
+        )
+
+    def _on_link(self, snapshot: Snapshot | None) -> None:
+        """After a lost link: a media process that does not know a browser's peer any more has lost its sound."""
+        if snapshot is None:
+            return
+        known = {peer.peer for peer in snapshot.peers}
+        for connection in tuple(self._connections.values()):
+            if connection.peer is not None and connection.peer not in known:
+                connection.media_lost("the media process was restarted")
+
+    async def _close_orphans(self) -> None:
+        await self._clock.sleep(ORPHANED_PEER_SECONDS)
+        orphans, self._orphans = self._orphans, {}
+        for orphan in orphans.values():
+            try:
+                await self._media.perform(ClosePeer(peer=orphan.peer))
+            except (MediaRefused, MediaLost) as error:
+                _log.warning("peer.orphan_not_closed", peer=orphan.peer, error=str(error))
+
+
+def _newcomer(claims: JoinClaims, name: str | None) -> Newcomer:
+    return Newcomer(kind="web", name=name or claims.name, identity=claims.identity, role=claims.role)

@@ -1,0 +1,1 @@
+"""The JSON of the API: what is taken and what is given, with examples."""
