@@ -1,0 +1,198 @@
+//! G.711 µ-law and A-law (ITU-T G.711), by tables made at compile time.
+//!
+//! µ-law codes 14 bits, A-law 13 bits of a 16-bit sample. Negative samples are mirrored by complement (as in ITU-T
+//! G.191), so that −1 codes like 0 with the sign set.
+
+/// Decodes one µ-law byte.
+#[inline]
+pub fn decode_ulaw(code: u8) -> i16 {
+    ULAW_DECODE[usize::from(code)]
+}
+
+/// Decodes one A-law byte.
+#[inline]
+pub fn decode_alaw(code: u8) -> i16 {
+    ALAW_DECODE[usize::from(code)]
+}
+
+/// Encodes one sample as µ-law.
+#[inline]
+pub fn encode_ulaw(sample: i16) -> u8 {
+    ULAW_ENCODE[usize::from(sample.cast_unsigned() >> 2)]
+}
+
+/// Encodes one sample as A-law.
+#[inline]
+pub fn encode_alaw(sample: i16) -> u8 {
+    ALAW_ENCODE[usize::from(sample.cast_unsigned() >> 3)]
+}
+
+/// Decodes µ-law into `out`; samples written, the shorter of the two lengths.
+pub fn decode_ulaw_into(payload: &[u8], out: &mut [i16]) -> usize {
+    map(payload, out, decode_ulaw)
+}
+
+/// Decodes A-law into `out`; samples written.
+pub fn decode_alaw_into(payload: &[u8], out: &mut [i16]) -> usize {
+    map(payload, out, decode_alaw)
+}
+
+/// Encodes µ-law into `out`; bytes written.
+pub fn encode_ulaw_into(pcm: &[i16], out: &mut [u8]) -> usize {
+    map(pcm, out, encode_ulaw)
+}
+
+/// Encodes A-law into `out`; bytes written.
+pub fn encode_alaw_into(pcm: &[i16], out: &mut [u8]) -> usize {
+    map(pcm, out, encode_alaw)
+}
+
+#[inline]
+fn map<A: Copy, B>(from: &[A], to: &mut [B], code: impl Fn(A) -> B) -> usize {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = code(from);
+    }
+    from.len().min(to.len())
+}
+
+const fn ulaw_value(code: u8) -> i16 {
+    let inverted = !code;
+    let (segment, step) = ((inverted >> 4) & 7, (inverted & 15) as i16);
+    let magnitude = (((2 * step + 33) << segment) - 33) << 2;
+    if inverted & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+const fn alaw_value(code: u8) -> i16 {
+    let toggled = code ^ 0x55;
+    let (segment, step) = ((toggled >> 4) & 7, (toggled & 15) as i16);
+    let magnitude = if segment == 0 { 2 * step + 1 } else { (2 * step + 33) << (segment - 1) };
+    if toggled & 0x80 == 0 { -(magnitude << 3) } else { magnitude << 3 }
+}
+
+/// µ-law code of a 14-bit value.
+const fn ulaw_code(value: i16) -> u8 {
+    let magnitude = if value < 0 { !value } else { value } + 33;
+    let magnitude = if magnitude > 8191 { 8191 } else { magnitude };
+    let segment = 10 - magnitude.leading_zeros() as u8;
+    let code = (segment << 4) | ((magnitude >> (segment + 1)) & 15) as u8;
+    if value < 0 { !(code | 0x80) } else { !code }
+}
+
+/// A-law code of a 13-bit value.
+const fn alaw_code(value: i16) -> u8 {
+    let magnitude = if value < 0 { !value } else { value };
+    let code = if magnitude < 32 {
+        (magnitude >> 1) as u8
+    } else {
+        let segment = 11 - magnitude.leading_zeros() as u8;
+        (segment << 4) | ((magnitude >> segment) & 15) as u8
+    };
+    if value < 0 { code ^ 0x55 } else { (code | 0x80) ^ 0x55 }
+}
+
+static ULAW_DECODE: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = ulaw_value(code as u8);
+        code += 1;
+    }
+    table
+};
+
+static ALAW_DECODE: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = alaw_value(code as u8);
+        code += 1;
+    }
+    table
+};
+
+static ULAW_ENCODE: [u8; 1 << 14] = {
+    let mut table = [0; 1 << 14];
+    let mut index = 0;
+    while index < 1 << 14 {
+        table[index] = ulaw_code(((index as u16) << 2).cast_signed() >> 2);
+        index += 1;
+    }
+    table
+};
+
+static ALAW_ENCODE: [u8; 1 << 13] = {
+    let mut table = [0; 1 << 13];
+    let mut index = 0;
+    while index < 1 << 13 {
+        table[index] = alaw_code(((index as u16) << 3).cast_signed() >> 3);
+        index += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corner_values_are_those_of_the_recommendation() {
+        assert_eq!([decode_ulaw(0x80), decode_ulaw(0x00), decode_ulaw(0xff), decode_ulaw(0x7f)], [32124, -32124, 0, 0]);
+        assert_eq!(
+            [decode_alaw(0xaa), decode_alaw(0x2a), decode_alaw(0xd5), decode_alaw(0x55)],
+            [32256, -32256, 8, -8]
+        );
+        assert_eq!(
+            [encode_ulaw(0), encode_ulaw(-1), encode_ulaw(i16::MAX), encode_ulaw(i16::MIN)],
+            [0xff, 0x7f, 0x80, 0]
+        );
+        assert_eq!(
+            [encode_alaw(0), encode_alaw(-1), encode_alaw(i16::MAX), encode_alaw(i16::MIN)],
+            [0xd5, 0x55, 0xaa, 0x2a]
+        );
+    }
+
+    #[test]
+    fn every_ulaw_code_survives_decoding_and_encoding_except_negative_zero() {
+        for code in 0..=255u8 {
+            let expected = if code == 0x7f { 0xff } else { code };
+            assert_eq!(encode_ulaw(decode_ulaw(code)), expected, "code {code:#x}");
+        }
+    }
+
+    #[test]
+    fn every_alaw_code_survives_decoding_and_encoding() {
+        for code in 0..=255u8 {
+            assert_eq!(encode_alaw(decode_alaw(code)), code, "code {code:#x}");
+        }
+    }
+
+    #[test]
+    fn every_sample_is_coded_as_the_nearest_ulaw_value() {
+        for sample in i16::MIN..=i16::MAX {
+            let error = |code: u8| (i32::from(decode_ulaw(code)) - i32::from(sample)).abs();
+            let best = (0..=255).map(error).min().unwrap();
+            // Two bits below the 14-bit value are cut off before coding.
+            assert!(error(encode_ulaw(sample)) <= best + 4, "sample {sample}");
+        }
+    }
+
+    #[test]
+    fn every_sample_is_coded_within_its_alaw_step() {
+        for sample in i16::MIN..=i16::MAX {
+            let magnitude = if sample < 0 { !sample } else { sample };
+            let half_step = (magnitude >> 8).checked_ilog2().map_or(8, |segment| 8 << segment);
+            let decoded = decode_alaw(encode_alaw(sample));
+            assert!((i32::from(decoded) - i32::from(sample)).abs() <= half_step + 1, "sample {sample} → {decoded}");
+        }
+    }
+
+    #[test]
+    fn both_laws_are_monotonic_and_symmetric() {
+        for sample in i16::MIN..i16::MAX {
+            assert!(decode_ulaw(encode_ulaw(sample)) <= decode_ulaw(encode_ulaw(sample + 1)));
+            assert!(decode_alaw(encode_alaw(sample)) <= decode_alaw(encode_alaw(sample + 1)));
+            assert_eq!(encode_ulaw(sample) ^ 0x80, encode_ulaw(!sample));
+            assert_eq!(encode_alaw(sample) ^ 0x80, encode_alaw(!sample));
+        }
+    }
+}
