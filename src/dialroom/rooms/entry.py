@@ -22,7 +22,10 @@ def check_open(room: Room, role: Role, running: bool, now: datetime) -> None:
 
 
 def check_entry(room: Room, role: Role, running: bool, seats_taken: int, now: datetime) -> None:
-    """Raise RoomEnded, RoomNotOpen, RoomLocked or RoomFull unless a newcomer may enter. A lock does not keep hosts out."""
+    """Raise RoomEnded, RoomNotOpen, RoomLocked or RoomFull unless a newcomer may enter.
+
+    A lock does not keep hosts out.
+    """
     check_open(room, role, running, now)
     if room.locked and role != "host":
         raise RoomLocked(f"The room “{room.name}” is locked.")

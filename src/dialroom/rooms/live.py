@@ -32,16 +32,21 @@ class Connection(Protocol):
 
 
 class Tasks:
-    """Work in the background that must not be lost: kept until done, failures logged."""
+    """Work in the background that must not be lost: kept until done; failures nobody awaits are logged."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, Any], *, awaited: bool = False) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._done_awaited if awaited else self._done)
         return task
+
+    def _done_awaited(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # the awaiting caller has it; if that was cancelled, nobody is to blame
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -124,8 +124,8 @@ class Newcomer:
 class Number:
     """A telephone number that reaches us.
 
-    ``number`` is E.164, or the bare SIP user for an extension such as ``1000``. Calls go straight into ``room`` if it is
-    set (an id), else to the question for a code if ``dial_in``, else nowhere. ``country`` is ISO 3166-1 or None.
+    ``number`` is E.164, or the bare SIP user for an extension such as ``1000``. Calls go straight into ``room`` if it
+    is set (an id), else to the question for a code if ``dial_in``, else nowhere. ``country`` is ISO 3166-1 or None.
     """
 
     id: str
@@ -161,8 +161,9 @@ class Gateway:
 class CodeMatch:
     """What dialled digits mean so far.
 
-    ``none``: no code begins with them. ``partial``: some do, none is exactly this. ``unique``: they are ``room``'s code,
-    but a longer code begins with them too, so only ``#`` or silence settles it. ``complete``: they can only mean ``room``.
+    ``none``: no code begins with them. ``partial``: some do, none is exactly this. ``unique``: they are ``room``'s
+    code, but a longer code begins with them too, so only ``#`` or silence settles it. ``complete``: they can only mean
+    ``room``.
     """
 
     kind: CodeMatchKind
