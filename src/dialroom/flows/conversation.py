@@ -1,0 +1,111 @@
+"""What a flow has to work with: the leg, the voice, the rooms, and where to note what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dialroom.core.clock import Clock
+from dialroom.flows.leg import Leg
+from dialroom.flows.stages import Stage
+from dialroom.flows.voice import Voice
+from dialroom.rooms.directory import Rooms
+from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.values import Newcomer, Number, Participant, Room
+
+
+@dataclass(frozen=True, slots=True)
+class DialInSettings:
+    """Times in seconds; ``tries`` are wrong entries in one call, code and PIN together.
+
+    ``verdict`` is how long a wrong entry takes to be judged at least, so that an unknown code and a wrong PIN take
+    equally long. ``gain_step`` and ``gain_limit`` in dB.
+    """
+
+    tries: int = 3
+    first_digit: float = 8.0
+    pause: float = 4.0
+    verdict: float = 0.5
+    key_pause: float = 3.0
+    wait_limit: float = 900.0
+    wait_reminder: float = 90.0
+    gain_step: float = 4.0
+    gain_limit: float = 12.0
+
+
+class Journal(Protocol):
+    """The call's record, as far as a flow writes it. What is noted is stored when the call returns."""
+
+    async def note(self, what: str, detail: str = "") -> None:
+        """One step: a stable word and something for people. Never a digit."""
+
+    async def reached(self, stage: Stage, what: str = "", detail: str = "") -> None:
+        """The conversation goes on from here if the process ends; with a step, if ``what`` is given."""
+
+    async def in_language(self, language: str) -> None:
+        """The caller hears this language from now on."""
+
+    async def seated(self, participant: Participant) -> None:
+        """The caller is a participant now (again after a move)."""
+
+
+class Guesses(Protocol):
+    """The limits on wrong tries that this call counts against."""
+
+    async def check(self) -> float | None:
+        """How many seconds to wait before an entry may be looked at; None if none may be."""
+        ...
+
+    async def wrong(self) -> None:
+        """One more wrong entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as a participant: ``name`` is what others may see."""
+
+    call: str
+    name: str
+    number: str | None
+
+    def newcomer(self) -> Newcomer:
+        """The caller, about to enter a room."""
+        identity = f"phone:{self.call}"
+        return Newcomer(kind="phone", name=self.name, identity=identity, phone_number=self.number, call=self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Everything a flow over one call works with."""
+
+    leg: Leg
+    voice: Voice
+    number: Number
+    caller: Caller
+    rooms: Rooms
+    meetings: Meetings
+    guesses: Guesses
+    journal: Journal
+    clock: Clock
+    settings: DialInSettings = DialInSettings()
+
+    async def room(self, room_id: str) -> Room:
+        """A room of the number's organisation. Raises `NotFound`."""
+        return await self.rooms.read(self.number.organisation, room_id)
+
+    async def speaking(self, language: str) -> Conversation:
+        """The same conversation in another language."""
+        voice = self.voice.in_language(language)
+        if voice.language == self.voice.language:
+            return self
+        await self.journal.in_language(voice.language)
+        return replace(self, voice=voice)
+
+
+class TurnedAwayError(Exception):
+    """The caller does not get in: ``reason`` for the record, ``prompts`` say it."""
+
+    def __init__(self, reason: str, *prompts: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.prompts = prompts

@@ -1,0 +1,256 @@
+"""A caller in a room: the keys they press, and what moderators do to them.
+
+`*6` mute · `*9` hand · `*4` louder · `*7` quieter · `*8` how many · `**` menu. What is said is heard over the room,
+which goes on more quietly; pressing the next key, or news from the room, cuts it short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from dialroom.core.errors import NotFound
+from dialroom.flows.conversation import Conversation, TurnedAwayError
+from dialroom.flows.leg import Leg, LegGoneError
+from dialroom.flows.stages import InRoom
+from dialroom.rooms.values import Participant, Room
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Somebody else muted or unmuted the caller."""
+
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandLowered:
+    """A host lowered the caller's hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The stay is over."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The stay goes on in another session."""
+
+    participant: Participant
+    room: Room
+
+
+News = Muted | HandLowered | Removed | Moved
+
+
+class RoomLine:
+    """The caller's connection as the meeting knows it. What must be instant (sound) happens here, the rest is news."""
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self.news: asyncio.Queue[News] = asyncio.Queue()
+
+    async def muted(self, muted: bool, by: str) -> None:
+        """The caller's voice is off or on before they hear of it."""
+        self.news.put_nowait(Muted(muted))
+        await self._do(self._leg.mute(muted))
+
+    async def hand_lowered(self) -> None:
+        """Only said."""
+        self.news.put_nowait(HandLowered())
+
+    async def removed(self, reason: str) -> None:
+        """The room does not hear the caller any more, nor they it."""
+        self.news.put_nowait(Removed(reason))
+        await self._do(self._leg.leave())
+
+    async def moved(self, participant: Participant, room: Room) -> None:
+        """The caller hears the other room."""
+        self.news.put_nowait(Moved(participant, room))
+        await self._do(self._leg.join(participant.session, participant.id, muted=participant.muted))
+
+    async def _do(self, change: Awaitable[None]) -> None:
+        with contextlib.suppress(LegGoneError):
+            await change
+
+
+def seat_again(c: Conversation, stage: InRoom, line: RoomLine) -> Participant:
+    """Takes the seat that was kept while the process was replaced. Raises `TurnedAwayError` if it is gone."""
+    try:
+        return c.meetings.attach(stage.participant, line)
+    except NotFound:
+        raise TurnedAwayError("session_ended", "meeting_ended") from None
+
+
+async def stay_in_room(
+    c: Conversation, participant: Participant, line: RoomLine, gain: float = 0.0, *, fresh: bool = True
+) -> str:
+    """Until the caller hangs up (which cancels this) or the room lets them go, which raises `TurnedAwayError`.
+
+    ``fresh``: they just came in; otherwise they are in the bridge already and nothing is said.
+    """
+    stay = Stay(c, participant, line, gain)
+    try:
+        if fresh:
+            await stay.come_in()
+        return await stay.listen()
+    finally:
+        # After a crash of ours or a hang-up nobody may be left as a ghost; a process that hands over leaves the seat.
+        if not c.leg.handed_over:
+            await c.meetings.leave(stay.participant.id, "left")
+
+
+class Stay:
+    """One caller's time in a room, over moves."""
+
+    def __init__(self, c: Conversation, participant: Participant, line: RoomLine, gain: float) -> None:
+        self.c = c
+        self.participant = participant
+        self._line = line
+        self._muted = participant.muted
+        self._hand = participant.hand_raised
+        self._gain = gain
+        self._starred = False
+
+    async def come_in(self) -> None:
+        """Into the bridge; a tone for the others, the number of people for the caller."""
+        participant = self.participant
+        await self.c.leg.join(participant.session, participant.id, muted=self._muted)
+        await self.c.journal.seated(participant)
+        await self._reached("joined")
+        await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
+        others = len(self.c.meetings.participants(participant.session)) - 1
+        await self.c.leg.start_playing([*self.c.voice.others(others), *self.c.voice.say("menu_hint")])
+
+    async def listen(self) -> str:
+        """Acts on keys and news, one at a time, until the room lets the caller go."""
+        key = asyncio.create_task(self.c.leg.next_digit())
+        news = asyncio.create_task(self._line.news.get())
+        try:
+            while True:
+                patience = self.c.settings.key_pause if self._starred else None
+                await asyncio.wait({key, news}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if news.done():
+                    await self._told(news.result())
+                    news = asyncio.create_task(self._line.news.get())
+                elif key.done():
+                    await self._pressed(key.result())
+                    key = asyncio.create_task(self.c.leg.next_digit())
+                else:
+                    self._starred = False
+        finally:
+            key.cancel()
+            news.cancel()
+
+    # --- keys --------------------------------------------------------------------------------------------------
+
+    async def _pressed(self, key: str | None) -> None:
+        if not self._starred:
+            self._starred = key == "*"
+            return
+        self._starred = False
+        action = self._keys().get(key or "")
+        if action is None:
+            await self._say("invalid_key")
+            return
+        with contextlib.suppress(NotFound):  # removed in this very moment: the news says so next
+            await action()
+
+    def _keys(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            "6": self._toggle_mute,
+            "9": self._toggle_hand,
+            "4": self._louder,
+            "7": self._quieter,
+            "8": self._count,
+            "*": self._menu,
+        }
+
+    async def _toggle_mute(self) -> None:
+        muted = not self._muted
+        await self.c.meetings.set_muted(self.participant.id, muted, "self")
+        await self.c.leg.mute(muted)
+        self._muted = muted
+        await self._say("muted" if muted else "unmuted")
+        await self._reached("muted" if muted else "unmuted", "by the caller")
+
+    async def _toggle_hand(self) -> None:
+        raised = not self._hand
+        await self.c.meetings.set_hand(self.participant.id, raised, "self")
+        self._hand = raised
+        await self._say("hand_raised" if raised else "hand_lowered")
+        await self._reached("hand_raised" if raised else "hand_lowered", "by the caller")
+
+    async def _louder(self) -> None:
+        await self._change_gain(self.c.settings.gain_step, "louder", "volume_max")
+
+    async def _quieter(self) -> None:
+        await self._change_gain(-self.c.settings.gain_step, "quieter", "volume_min")
+
+    async def _change_gain(self, step: float, said: str, said_at_limit: str) -> None:
+        limit = self.c.settings.gain_limit
+        gain = max(-limit, min(limit, self._gain + step))
+        if gain == self._gain:
+            await self._say(said_at_limit)
+            return
+        await self.c.leg.gain(gain)
+        self._gain = gain
+        await self._say(said)
+        await self._reached("gain_changed", f"{gain:+g} dB")
+
+    async def _count(self) -> None:
+        people = len(self.c.meetings.participants(self.participant.session))
+        await self.c.leg.start_playing(self.c.voice.people(people))
+
+    async def _menu(self) -> None:
+        await self._say("menu")
+
+    # --- news --------------------------------------------------------------------------------------------------
+
+    async def _told(self, news: News) -> None:
+        match news:
+            case Muted(muted):
+                self._muted = muted
+                await self._say("muted_by_host" if muted else "unmuted_by_host")
+                await self._reached("muted" if muted else "unmuted", "by a moderator")
+            case HandLowered():
+                self._hand = False
+                await self._say("hand_lowered_by_host")
+                await self._reached("hand_lowered", "by a moderator")
+            case Moved(participant, room):
+                await self._move(participant, room)
+            case Removed(reason):
+                raise _REMOVALS.get(reason, _LET_GO)()
+
+    async def _move(self, participant: Participant, room: Room) -> None:
+        self.participant = participant
+        self._hand = False
+        self.c = await self.c.speaking(room.language)
+        await self.c.journal.seated(participant)
+        await self._reached("moved", room.id)
+        others = len(self.c.meetings.participants(participant.session)) - 1
+        await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
+        await self.c.leg.start_playing([*self.c.voice.say("moved_to_other_room"), *self.c.voice.others(others)])
+
+    # --- both --------------------------------------------------------------------------------------------------
+
+    async def _say(self, key: str) -> None:
+        await self.c.leg.start_playing(self.c.voice.say(key))
+
+    async def _reached(self, what: str, detail: str = "") -> None:
+        at = self.participant
+        stage = InRoom(room=at.room, session=at.session, participant=at.id, gain=self._gain)
+        await self.c.journal.reached(stage, what, detail)
+
+
+def _let_go(reason: str, prompt: str) -> Callable[[], TurnedAwayError]:
+    return lambda: TurnedAwayError(reason, prompt)
+
+
+_LET_GO = _let_go("session_ended", "meeting_ended")
+_REMOVALS = {"removed": _let_go("removed", "removed_by_host"), "ended": _LET_GO}
