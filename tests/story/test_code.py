@@ -1,0 +1,177 @@
+"""Typing a code."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dialroom.flows.stages import AskingCode, InRoom
+
+from .support.stage import CODE, CountedGuesses, StorySet, dial_in_number
+
+
+async def test_the_right_code_leads_into_the_room(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call()
+    await call.phone.hears("welcome_enter_code")
+    call.phone.press(CODE + "#")
+    await call.phone.is_in_a_bridge()
+    assert scene.people(room) == ["Phone 1"]
+    session = scene.meetings.session_of(room.id)
+    assert session is not None
+    assert call.phone.bridge == session.id
+    await call.phone.hears("you_are_the_first")
+    assert isinstance(call.notes.stage, InRoom)
+    assert call.notes.words == ["code_asked", "code_accepted", "joined"]
+
+
+async def test_a_code_needs_no_pound_when_it_can_only_mean_one_room(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    asked = await call.phone.hears("welcome_enter_code")
+    call.phone.press(CODE)
+    await call.phone.is_in_a_bridge()
+    assert asyncio.get_running_loop().time() == asked.at
+
+
+async def test_digits_typed_before_the_welcome_count(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press(CODE)
+    await call.phone.is_in_a_bridge()
+    assert "welcome_enter_code" not in call.phone.prompts
+
+
+async def test_the_pound_after_a_code_that_was_complete_without_it_means_nothing(scene: StorySet) -> None:
+    await scene.room(pin="90125")
+    call = scene.call()
+    call.phone.press(CODE + "#")
+    await call.phone.hears("enter_pin")
+    call.phone.press("90125#")
+    await call.phone.is_in_a_bridge()
+    assert scene.guesses.wrongs == 0
+
+
+async def test_a_code_that_begins_a_longer_one_waits_for_pound_or_silence(scene: StorySet) -> None:
+    short = await scene.room(code="4829")
+    await scene.room(code="48291")
+    call = scene.call()
+    await call.phone.hears("welcome_enter_code")
+    call.phone.press("4829")
+    await call.phone.is_in_a_bridge()
+    assert asyncio.get_running_loop().time() == scene.settings.pause
+    assert scene.people(short) == ["Phone 1"]
+
+
+async def test_star_begins_the_entry_anew(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call()
+    call.phone.press("123*" + CODE)
+    await call.phone.is_in_a_bridge()
+    assert scene.people(room) == ["Phone 1"]
+
+
+async def test_a_wrong_code_is_said_so_and_asked_again(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press("111222333#")
+    await call.phone.hears("wrong_code")
+    call.phone.press(CODE)
+    await call.phone.is_in_a_bridge()
+    assert scene.guesses.wrongs == 1
+    assert "code_wrong" in call.notes.words
+
+
+async def test_three_wrong_codes_are_goodbye(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    for wrong in ("111222333#", "111222334#", "111222335#"):
+        call.phone.press(wrong)
+    assert await call.ends() == "wrong_code"
+    assert call.phone.hung_up == "wrong_code"
+    assert call.phone.prompts[-2:] == ["try_again_later", "goodbye"]
+    assert scene.guesses.wrongs == 3
+
+
+async def test_a_caller_who_types_nothing_is_asked_three_times(scene: StorySet) -> None:
+    call = scene.call()
+    assert await call.ends() == "nothing_entered"
+    assert call.phone.prompts.count("nothing_entered") == 3
+    assert call.phone.prompts[-1] == "goodbye"
+
+
+async def test_an_endless_row_of_digits_is_one_wrong_try(scene: StorySet) -> None:
+    call = scene.call()
+    call.phone.press("9" * 20)
+    await call.phone.hears("wrong_code")
+    assert scene.guesses.wrongs == 1
+
+
+async def test_no_digit_is_ever_noted(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press("111222333#")
+    await call.phone.hears("wrong_code")
+    call.phone.press(CODE)
+    await call.phone.is_in_a_bridge()
+    assert not any(CODE in detail or "111222333" in detail for _, detail in call.notes.steps)
+
+
+async def test_too_many_guesses_turn_everybody_away_and_look_at_no_code(scene: StorySet) -> None:
+    room = await scene.room()
+    scene.guesses = CountedGuesses(budget=0)
+    call = scene.call()
+    await call.phone.hears("welcome_enter_code")
+    call.phone.press(CODE)
+    assert await call.ends() == "too_many_guesses"
+    assert call.phone.prompts[-2:] == ["try_again_later", "goodbye"]
+    assert scene.people(room) == []
+    ended_by_itself = call.phone.heard[-2].at
+    assert ended_by_itself == scene.settings.pause + scene.settings.verdict
+
+
+async def test_guessing_slows_down(scene: StorySet) -> None:
+    scene.guesses = CountedGuesses(delay=7.0)
+    call = scene.call()
+    call.phone.press("111222333#")
+    heard = await call.phone.hears("wrong_code")
+    assert heard.at == 7.0 + scene.settings.verdict
+
+
+async def test_the_number_says_in_which_language_to_begin_and_the_room_how_to_go_on(scene: StorySet) -> None:
+    await scene.room(language="en")
+    scene.number = dial_in_number("de-AT")
+    call = scene.call()
+    asked = await call.phone.hears("welcome_enter_code")
+    call.phone.press(CODE)
+    first = await call.phone.hears("you_are_the_first")
+    assert (asked.language, first.language) == ("de", "en")
+    assert call.notes.language == "en"
+
+
+async def test_a_number_that_leads_into_a_room_asks_for_no_code(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call(straight_into=room.id)
+    await call.phone.is_in_a_bridge()
+    assert "welcome_enter_code" not in call.phone.prompts
+
+
+async def test_a_restarted_server_asks_again_without_greeting_and_remembers_wrong_tries(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call(stage=AskingCode(wrong=2))
+    await call.phone.hears("enter_code")
+    call.phone.press("111222333#")
+    assert await call.ends() == "wrong_code"
+    assert "welcome_enter_code" not in call.phone.prompts
+
+
+@pytest.mark.parametrize("moment", ["welcome_enter_code", "wrong_code", "nothing_entered"])
+async def test_hanging_up_while_a_code_is_asked_ends_the_flow(scene: StorySet, moment: str) -> None:
+    call = scene.call()
+    if moment == "wrong_code":
+        call.phone.press("111222333#")
+    await call.phone.hears(moment)
+    await call.hangs_up()
+    assert call.flow.cancelled()
+    assert scene.meeting_store.participants == {}
