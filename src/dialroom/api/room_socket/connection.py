@@ -107,7 +107,7 @@ class BrowserConnection:
         self.peer = peer
         self._unlisten_peer = self._media.listen(peer, self._on_peer)
 
-    # --- what the browser asks ------------------------------------------------------------------------------------------
+    # --- what the browser asks ---------------------------------------------------------------------------------------
 
     async def offer(self, request: messages.Offer) -> str:
         """Answers the browser's SDP offer. Raises OfferRefused, MediaUnavailable."""
@@ -177,7 +177,7 @@ class BrowserConnection:
         await self.close_peer()
         self._on_ended(self)
 
-    # --- what the meeting tells -----------------------------------------------------------------------------------------
+    # --- what the meeting tells --------------------------------------------------------------------------------------
 
     async def muted(self, muted: bool, by: str) -> None:
         """A moderator muted or unmuted us."""
@@ -215,7 +215,7 @@ class BrowserConnection:
             case RoomUpdated(room):
                 self._send({"type": "room.updated", "room": self._room_seen(room)})
 
-    # --- what the media plane tells -------------------------------------------------------------------------------------
+    # --- what the media plane tells ----------------------------------------------------------------------------------
 
     def _on_bridge(self, event: Event) -> None:
         if isinstance(event, SpeakersChanged):
@@ -235,7 +235,7 @@ class BrowserConnection:
         self._forget_peer()
         self._send({"type": "media.lost"})
 
-    # --- inside ---------------------------------------------------------------------------------------------------------
+    # --- inside ------------------------------------------------------------------------------------------------------
 
     async def _join_bridge(self, participant: Participant) -> None:
         peer = self.peer

@@ -16,6 +16,7 @@ from dialroom.core.clock import Clock
 from dialroom.core.errors import DialroomError, Forbidden, Invalid, TokenRefused
 from dialroom.rooms.directory import MAX_NAME
 from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.values import Participant
 
 FIRST_MESSAGE_SECONDS = 5.0
 TOKEN_REFUSED = 4001
@@ -119,11 +120,15 @@ class RoomSocketEndpoint:
             raise Forbidden("Only a host may do this.", "Join with a host token.")
         match request.action:
             case "lock" | "unlock":
-                return await self._meetings.lock(us.room, request.action == "lock", us.id)
+                await self._meetings.lock(us.room, request.action == "lock", us.id)
             case "mute_all":
-                return await self._meetings.mute_all(us.room, us.id)
+                await self._meetings.mute_all(us.room, us.id)
             case "end":
-                return await self._meetings.end(us.room, us.id)
+                await self._meetings.end(us.room, us.id)
+            case _:
+                await self._moderate_one(us, request)
+
+    async def _moderate_one(self, us: Participant, request: messages.Moderate) -> None:
         if request.participant is None:
             raise Invalid(f"`{request.action}` needs a `participant`.", field="participant")
         them = self._meetings.participant(request.participant)

@@ -51,3 +51,24 @@ class EventGiven(Given):
     occurred_at: Time
     subject: str = Field(description="Events of one subject arrive in order.")
     data: dict[str, Any]
+
+
+class AttemptGiven(Given):
+    """One try to deliver an event."""
+
+    at: Time
+    status: int | None = Field(description="The receiver's HTTP status; null if it did not answer.")
+    error: str | None
+    duration_ms: int
+
+
+class DeliveryGiven(Given):
+    """An event on its way to a webhook."""
+
+    id: str
+    event: str
+    type: str
+    state: str = Field(examples=["delivered"], description="pending, delivered, or dead after 72 h.")
+    attempts: list[AttemptGiven]
+    next_attempt_at: Time | None
+    created_at: Time

@@ -1,0 +1,92 @@
+"""``/api/live``: events as they happen, over a WebSocket, for the organisation whose key opened it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from starlette.websockets import WebSocket
+
+from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, origin_allowed
+from dialroom.auth.keys import ApiKeys
+from dialroom.core.bus import EventBus
+from dialroom.core.clock import Clock
+from dialroom.core.errors import DialroomError, Invalid
+from dialroom.core.events import EVENT_TYPES, Event
+
+FIRST_MESSAGE_SECONDS = 5.0
+
+
+class Subscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first message: who asks, and for which types (none: all)."""
+
+    key: str
+    events: Annotated[list[str], msgspec.Meta(max_length=50)] = []
+
+
+_decoder = msgspec.json.Decoder(Subscription)
+
+
+class LiveEvents:
+    """Serves the live event socket.
+
+    The first message is ``{"key": "dr_…", "events": ["call.ended"]}``; a key may also come as ``Authorization: Bearer``
+    header. Then each event comes as its webhook body with its ``id``. Nothing is kept for who is not there: that is
+    what webhooks and ``/api/events`` are for.
+    """
+
+    def __init__(self, bus: EventBus, keys: ApiKeys, clock: Clock, allowed_origins: tuple[str, ...]) -> None:
+        self._bus = bus
+        self._keys = keys
+        self._clock = clock
+        self._allowed_origins = allowed_origins
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """The life of one socket."""
+        if not origin_allowed(websocket, self._allowed_origins):
+            await websocket.close(4003)
+            return
+        await websocket.accept()
+        socket = QueuedSocket(websocket, self._clock)
+        writing = asyncio.get_running_loop().create_task(socket.write())
+        try:
+            await self._stream(websocket, socket)
+        except DialroomError as error:
+            socket.send({"type": "error", "code": error.code, "detail": error.detail, "fix": error.fix})
+            socket.close(4001)
+        except SocketOver:
+            pass  # the other end is gone: there is nobody to tell
+        finally:
+            socket.close(1000)
+            await writing
+
+    async def _stream(self, websocket: WebSocket, socket: QueuedSocket) -> None:
+        scheme, _, header_key = websocket.headers.get("authorization", "").partition(" ")
+        subscription = await self._subscription(socket, header_key if scheme.lower() == "bearer" else None)
+        organisation = await self._keys.organisation_of(subscription.key)
+        unknown = sorted(set(subscription.events) - set(EVENT_TYPES))
+        if unknown:
+            raise Invalid(f"There is no event type {unknown[0]!r}.", "See /api/docs for the types.")
+        wanted = frozenset(subscription.events)
+
+        def tell(event: Event) -> None:
+            if not wanted or event.type in wanted:
+                socket.send({"id": event.id, **event.body()})
+
+        unsubscribe = self._bus.subscribe(tell, organisation)
+        try:
+            socket.send({"type": "ready"})
+            while True:
+                await socket.read(3600)
+        finally:
+            unsubscribe()
+
+    async def _subscription(self, socket: QueuedSocket, header_key: str | None) -> Subscription:
+        if header_key is not None:
+            return Subscription(header_key)
+        text = await socket.read(FIRST_MESSAGE_SECONDS)
+        try:
+            return _decoder.decode(text)
+        except msgspec.MsgspecError as error:
+            raise Invalid(f"The first message is not a subscription: {error}.", 'Send {"key": "dr_…"}.') from None

@@ -1,0 +1,170 @@
+"""``/api/numbers`` and ``/api/gateways``: which numbers reach us, and whose calls we take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+from fastapi import APIRouter, Request, Response
+
+from dialroom.api.context import Asked, Context, Services, Tenant
+from dialroom.api.idempotency import IdempotencyKey, once
+from dialroom.api.problem import responses
+from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.numbers import GatewayCreate, GatewayGiven, NumberChange, NumberCreate, NumberGiven
+from dialroom.core.errors import Invalid, NotFound
+from dialroom.core.ids import new_id
+from dialroom.core.numbers import country_of, display_number, parse_number
+from dialroom.rooms.values import Gateway, Network, Number
+
+router = APIRouter()
+
+
+@router.post("/numbers", status_code=201, tags=["Numbers"], responses=responses(404, 409, 422))
+async def create_number(
+    body: NumberCreate, request: Request, context: Context, tenant: Tenant, idempotency_key: IdempotencyKey = None
+) -> NumberGiven:
+    """Tell us of a number that reaches us."""
+
+    async def create() -> NumberGiven:
+        number = _as_dialled(body.number)
+        if body.room is not None:
+            await context.rooms.read(tenant, body.room)
+        made = Number(
+            id=new_id("num"),
+            organisation=tenant,
+            number=number,
+            display=body.display or display_number(number),
+            country=body.country or country_of(number),
+            language=body.language,
+            dial_in=body.dial_in,
+            room=body.room,
+            created_at=context.clock.now(),
+        )
+        await context.numbers.create(made)
+        return NumberGiven.model_validate(made)
+
+    return await once(context, request, tenant, idempotency_key, NumberGiven, create)
+
+
+@router.get("/numbers", tags=["Numbers"], responses=responses(400))
+async def list_numbers(context: Context, tenant: Tenant, asked: Asked) -> PageOf[NumberGiven]:
+    """Your numbers, newest first."""
+    page = await context.numbers.page(tenant, asked.cursor, asked.limit)
+    return PageOf(items=[NumberGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/numbers/{number}", tags=["Numbers"], responses=responses(404))
+async def read_number(number: str, context: Context, tenant: Tenant) -> NumberGiven:
+    """One number, by its id."""
+    return NumberGiven.model_validate(await _number(context, tenant, number))
+
+
+@router.patch("/numbers/{number}", tags=["Numbers"], responses=responses(404, 422))
+async def change_number(number: str, body: NumberChange, context: Context, tenant: Tenant) -> NumberGiven:
+    """Change what becomes of calls to a number."""
+    changes = body.model_dump(exclude_unset=True)
+    for field in ("display", "dial_in"):
+        if field in changes and changes[field] is None:
+            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+    if changes.get("room") is not None:
+        await context.rooms.read(tenant, changes["room"])
+    changed = replace(await _number(context, tenant, number), **changes)
+    await context.numbers.change(changed)
+    return NumberGiven.model_validate(changed)
+
+
+@router.delete("/numbers/{number}", status_code=204, tags=["Numbers"], responses=responses(404))
+async def delete_number(number: str, context: Context, tenant: Tenant) -> Response:
+    """Calls to this number are refused from now on."""
+    await _number(context, tenant, number)
+    await context.numbers.delete(tenant, number)
+    return Response(status_code=204)
+
+
+@router.post("/gateways", status_code=201, tags=["Gateways"], responses=responses(422))
+async def create_gateway(
+    body: GatewayCreate, request: Request, context: Context, tenant: Tenant, idempotency_key: IdempotencyKey = None
+) -> GatewayGiven:
+    """Let the calls of a carrier, a PBX or a phone in: by its addresses, by digest authentication, or by both."""
+
+    async def create() -> GatewayGiven:
+        if not body.addresses and body.username is None:
+            raise Invalid("A gateway without addresses and username would never match.", field="addresses")
+        if (body.username is None) != (body.password is None):
+            raise Invalid("A username needs a password, and the other way round.", field="password")
+        made = Gateway(
+            id=new_id("gw"),
+            organisation=tenant,
+            name=body.name,
+            addresses=tuple(_network(text) for text in body.addresses),
+            username=body.username,
+            password=body.password,
+            region=body.region,
+            created_at=context.clock.now(),
+        )
+        await context.gateways.create(made)
+        return _gateway_given(made)
+
+    return await once(context, request, tenant, idempotency_key, GatewayGiven, create)
+
+
+@router.get("/gateways", tags=["Gateways"], responses=responses(400))
+async def list_gateways(context: Context, tenant: Tenant, asked: Asked) -> PageOf[GatewayGiven]:
+    """Your gateways, newest first."""
+    page = await context.gateways.page(tenant, asked.cursor, asked.limit)
+    return PageOf(items=[_gateway_given(each) for each in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/gateways/{gateway}", tags=["Gateways"], responses=responses(404))
+async def read_gateway(gateway: str, context: Context, tenant: Tenant) -> GatewayGiven:
+    """One gateway."""
+    return _gateway_given(await _gateway(context, tenant, gateway))
+
+
+@router.delete("/gateways/{gateway}", status_code=204, tags=["Gateways"], responses=responses(404))
+async def delete_gateway(gateway: str, context: Context, tenant: Tenant) -> Response:
+    """Its calls are those of a stranger from now on; running ones go on."""
+    await _gateway(context, tenant, gateway)
+    await context.gateways.delete(tenant, gateway)
+    return Response(status_code=204)
+
+
+async def _number(context: Services, tenant: str, number: str) -> Number:
+    found = await context.numbers.find(tenant, number)
+    if found is None:
+        raise NotFound(f"There is no number {number!r}.", "Use the number's `id`.")
+    return found
+
+
+async def _gateway(context: Services, tenant: str, gateway: str) -> Gateway:
+    found = await context.gateways.find(tenant, gateway)
+    if found is None:
+        raise NotFound(f"There is no gateway {gateway!r}.")
+    return found
+
+
+def _as_dialled(text: str) -> str:
+    """A bare SIP user of digits (an extension such as 1000) stays as it is; everything else has to be a number."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 7:
+        return text
+    return parse_number(text).e164
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text.strip())
+    except ValueError as error:
+        raise Invalid(f"{text!r} is no network: {error}.", "Write it as 198.51.100.0/24.", "addresses") from error
+
+
+def _gateway_given(gateway: Gateway) -> GatewayGiven:
+    return GatewayGiven(
+        id=gateway.id,
+        name=gateway.name,
+        addresses=[str(network) for network in gateway.addresses],
+        username=gateway.username,
+        region=gateway.region,
+        created_at=gateway.created_at,
+    )

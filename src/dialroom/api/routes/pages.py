@@ -1,0 +1,90 @@
+"""The room page: the page itself, what it shows before joining, and the tokens it joins with."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from dialroom.api.context import Context
+from dialroom.api.problem import responses
+from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.rooms import DialIn, dial_in
+from dialroom.core.errors import Forbidden, TokenRefused
+from dialroom.core.ids import new_id
+from dialroom.rooms.values import Role, Room
+
+PAGE_TOKEN_SECONDS = 3600
+
+router = APIRouter(prefix="/pages", tags=["Room page"])
+
+
+class PageRoom(Given):
+    """A room as its page shows it to somebody who has not joined."""
+
+    name: str
+    locked: bool
+    open: bool = Field(description="Whether a session goes on in it now.")
+    opens_at: Time | None
+    dial_in: DialIn | None
+
+
+class PageGiven(Given):
+    """What the page shows before joining."""
+
+    room: PageRoom
+
+
+class PageTokenCreate(Taken):
+    """Who wants to join from the page."""
+
+    name: str = Field(min_length=1, max_length=120)
+    identity: str | None = Field(default=None, pattern="^[A-Za-z0-9_-]{16,64}$", description="Of an earlier visit.")
+    host_key: str | None = Field(default=None, max_length=128)
+
+
+class PageToken(Given):
+    """A join token for the page."""
+
+    token: str
+    role: Role
+    room: PageRoom
+
+
+@router.get("/{slug}", responses=responses(404))
+async def read_page(slug: str, context: Context) -> PageGiven:
+    """What the room page shows before joining. Needs no key: whoever has the link may see it."""
+    room = await context.rooms.by_slug(slug)
+    return PageGiven(room=await _page_room(context, room))
+
+
+@router.post("/{slug}/token", status_code=201, responses=responses(401, 403, 404))
+async def create_page_token(slug: str, body: PageTokenCreate, context: Context) -> PageToken:
+    """A join token for somebody who opened the room's link; a host's with the host key of the host link."""
+    room = await context.rooms.by_slug(slug)
+    if body.host_key is not None and not context.rooms.check_host_key(room, body.host_key):
+        raise TokenRefused(
+            "The host key is not this room's.", "Open the host link again, exactly as you were given it."
+        )
+    if body.host_key is None and not room.guests:
+        raise Forbidden("This room takes only people who were given a token.", "Ask for an invitation.")
+    role: Role = "host" if body.host_key is not None else "guest"
+    token = await context.tokens.join(
+        room.organisation,
+        room.id,
+        identity=body.identity or new_id("tok"),
+        name=body.name,
+        role=role,
+        expires_in=PAGE_TOKEN_SECONDS,
+    )
+    return PageToken(token=token, role=role, room=await _page_room(context, room))
+
+
+async def _page_room(context: Context, room: Room) -> PageRoom:
+    numbers = await context.numbers.list(room.organisation) if room.guests and room.dial_in else ()
+    return PageRoom(
+        name=room.name,
+        locked=room.locked,
+        open=context.meetings.session_of(room.id) is not None,
+        opens_at=room.opens_at,
+        dial_in=dial_in(room, numbers) if room.guests and room.dial_in else None,
+    )
