@@ -24,7 +24,6 @@ pub(crate) struct Drain {
     pub(crate) timeout: Instant,
     pub(crate) connected: bool,
     pub(crate) ice: IceState,
-    pub(crate) added: Vec<str0m::media::Mid>,
     pub(crate) payload_types: Vec<(Pt, Codec)>,
     ssrcs: Vec<(Ssrc, Mid)>,
     pub(crate) profile: Option<SrtpProfile>,
@@ -40,7 +39,6 @@ impl Drain {
             timeout: now,
             connected: false,
             ice: IceState::Checking,
-            added: Vec::new(),
             payload_types: Vec::new(),
             ssrcs: Vec::new(),
             profile: None,
@@ -94,7 +92,6 @@ impl Drain {
                 Some(state) => PeerEvent::IceStateChanged(state),
                 None => return,
             },
-            Event::MediaAdded(media) => return self.added.push(media.mid),
             Event::RtpPacket(packet) => match self.received(rtc, packet) {
                 Some(packet) => PeerEvent::Rtp(packet),
                 None => return,

@@ -192,12 +192,12 @@ impl Peer {
         credentials: IceCredentials,
         config: &PeerConfig,
     ) -> Result<(Self, String), OfferError> {
-        let offer = parse(offer)?;
+        let (mids, offer) = (mids(offer), parse(offer)?);
         guarded(|| {
             let mut rtc = build(now, &credentials, config)?;
             let candidates = add_candidates(&mut rtc, config)?;
             let answer = rtc.sdp_api().accept_offer(offer).map_err(refused)?.to_sdp_string();
-            let peer = Self::new(now, rtc, credentials.address(), candidates, config)?;
+            let peer = Self::new(now, rtc, credentials.address(), candidates, &mids, config)?;
             check_codecs(peer.lines())?;
             let answer = cap_video(&answer, config.max_video_bitrate);
             Ok((peer, answer))
@@ -316,6 +316,11 @@ fn check_codecs(lines: &[Line]) -> Result<(), OfferError> {
         Some(line) => Err(OfferError::NoCommonCodec { mid: line.mid, kind: line.kind }),
         None => Ok(()),
     }
+}
+
+/// The mids of an offer, in its order.
+fn mids(offer: &str) -> Vec<str0m::media::Mid> {
+    offer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(|mid| mid.trim_end().into()).collect()
 }
 
 /// Adds `b=TIAS` to the video sections on which the browser sends. RFC 8866 §9: `b=` follows `c=`.

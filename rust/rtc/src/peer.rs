@@ -191,6 +191,7 @@ impl Peer {
         rtc: Rtc,
         address: PeerAddress,
         candidates: Vec<(Protocol, SocketAddr)>,
+        mids: &[str0m::media::Mid],
         config: &PeerConfig,
     ) -> Result<Self, OfferError> {
         let mut peer = Self {
@@ -209,15 +210,15 @@ impl Peer {
             ended: None,
         };
         peer.step(now, |_| Ok(()));
-        peer.read_lines(config);
+        peer.read_lines(mids, config);
         if peer.ended.is_some() { Err(OfferError::Internal) } else { Ok(peer) }
     }
 
-    fn read_lines(&mut self, config: &PeerConfig) {
+    fn read_lines(&mut self, mids: &[str0m::media::Mid], config: &PeerConfig) {
         let Some(rtc) = self.rtc.as_mut() else {
             return;
         };
-        for mid in std::mem::take(&mut self.drain.added) {
+        for &mid in mids {
             let Some(line) = negotiate::line(rtc, mid) else {
                 continue;
             };
