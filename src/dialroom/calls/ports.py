@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dialroom.calls.record import CallRecord, CallState
 from dialroom.core.events import Event
+from dialroom.core.paging import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,6 @@ class CallFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallPage:
-    """Newest first. ``next`` is the cursor for the following page, None at the end."""
-
-    calls: tuple[CallRecord, ...]
-    next: str | None
-
-
 class CallStore(Protocol):
     """Calls, kept. Implemented in ``store/calls.py``."""
 
@@ -54,8 +47,10 @@ class CallStore(Protocol):
         """One call of this organisation."""
         ...
 
-    async def page(self, organisation: str, which: CallFilter, *, limit: int, cursor: str | None = None) -> CallPage:
-        """Calls of this organisation, newest first. Raises `Invalid` for a cursor that is not ours."""
+    async def page(
+        self, organisation: str, which: CallFilter, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[CallRecord]:
+        """Calls of this organisation, newest first. Raises `InvalidCursor`."""
         ...
 
     async def running(self) -> Sequence[RunningCall]:
