@@ -29,11 +29,7 @@ pub enum Answer {
     },
     /// Where the phone is to send.
     #[serde(rename = "leg.opened")]
-    LegOpened {
-        address: String,
-        rtp_port: u16,
-        rtcp_port: u16,
-    },
+    LegOpened { address: String, rtp_port: u16, rtcp_port: u16 },
     /// A leg's quality.
     #[serde(rename = "leg.statistics")]
     LegStatistics { statistics: Statistics },
@@ -59,10 +55,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a message that says what to do.
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 }
 

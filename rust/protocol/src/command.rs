@@ -155,11 +155,7 @@ pub enum Command {
     RestartPeer { peer: String, offer: String },
     /// Puts a peer into a bridge.
     #[serde(rename = "peer.join")]
-    JoinPeer {
-        peer: String,
-        bridge: String,
-        participant: String,
-    },
+    JoinPeer { peer: String, bridge: String, participant: String },
     /// Takes a peer out of its bridge.
     #[serde(rename = "peer.leave")]
     LeavePeer { peer: String },
@@ -168,11 +164,7 @@ pub enum Command {
     Subscribe { peer: String, slots: Vec<Slot> },
     /// Nothing of a blocked track is forwarded or mixed.
     #[serde(rename = "peer.block")]
-    BlockTrack {
-        peer: String,
-        source: TrackSource,
-        blocked: bool,
-    },
+    BlockTrack { peer: String, source: TrackSource, blocked: bool },
     /// Closing what is closed is no error.
     #[serde(rename = "peer.close")]
     ClosePeer { peer: String },

@@ -22,18 +22,10 @@ pub enum PlaybackEnd {
 pub enum Event {
     /// One RFC 4733 event, reported once, when it ended. `duration` in ms.
     #[serde(rename = "digit")]
-    DigitReceived {
-        leg: String,
-        digit: String,
-        duration: u32,
-    },
+    DigitReceived { leg: String, digit: String, duration: u32 },
     /// A playback came to its end, was stopped, or was replaced.
     #[serde(rename = "playback.ended")]
-    PlaybackEnded {
-        leg: String,
-        playback: String,
-        reason: PlaybackEnd,
-    },
+    PlaybackEnded { leg: String, playback: String, reason: PlaybackEnd },
     /// Neither RTP nor RTCP for `silence` ms.
     #[serde(rename = "leg.silent")]
     LegSilent { leg: String, silence: u64 },
@@ -57,10 +49,7 @@ pub enum Event {
     PeerEnded { peer: String, reason: String },
     /// Who is heard in a bridge, loudest first. Latest wins.
     #[serde(rename = "speakers")]
-    SpeakersChanged {
-        bridge: String,
-        speakers: Vec<Speaker>,
-    },
+    SpeakersChanged { bridge: String, speakers: Vec<Speaker> },
     /// All audio slots of a peer and whose voice fills them. Latest wins.
     #[serde(rename = "slots")]
     SlotsChanged { peer: String, slots: Vec<Slot> },
@@ -72,11 +61,6 @@ pub enum Event {
 impl Event {
     /// Whether only the newest event of this kind and subject matters.
     pub fn is_latest_wins(&self) -> bool {
-        matches!(
-            self,
-            Self::SpeakersChanged { .. }
-                | Self::SlotsChanged { .. }
-                | Self::StatisticsReported { .. }
-        )
+        matches!(self, Self::SpeakersChanged { .. } | Self::SlotsChanged { .. } | Self::StatisticsReported { .. })
     }
 }

@@ -24,10 +24,9 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong(length) => write!(
-                out,
-                "a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES} bytes"
-            ),
+            Self::TooLong(length) => {
+                write!(out, "a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES} bytes")
+            }
             Self::Unreadable(reason) => write!(out, "a frame cannot be read: {reason}"),
         }
     }
@@ -37,8 +36,11 @@ impl std::error::Error for FrameError {}
 
 /// One frame, length first.
 pub fn encode_from_media(message: &FromMedia) -> Result<Vec<u8>, FrameError> {
-    let body =
-        rmp_serde::to_vec_named(message).map_err(|e| FrameError::Unreadable(e.to_string()))?;
+    frame(rmp_serde::to_vec_named(message))
+}
+
+fn frame(body: Result<Vec<u8>, rmp_serde::encode::Error>) -> Result<Vec<u8>, FrameError> {
+    let body = body.map_err(|e| FrameError::Unreadable(e.to_string()))?;
     if body.len() > MAX_FRAME_BYTES {
         return Err(FrameError::TooLong(body.len()));
     }
@@ -46,6 +48,16 @@ pub fn encode_from_media(message: &FromMedia) -> Result<Vec<u8>, FrameError> {
     frame.extend_from_slice(&(body.len() as u32).to_be_bytes());
     frame.extend_from_slice(&body);
     Ok(frame)
+}
+
+/// What the media plane said, from a frame's body; for tests and tools.
+pub fn decode_from_media(body: &[u8]) -> Result<FromMedia, FrameError> {
+    rmp_serde::from_slice(body).map_err(|e| FrameError::Unreadable(e.to_string()))
+}
+
+/// One frame with a request, length first; for tests and tools.
+pub fn encode_request(request: &Request) -> Result<Vec<u8>, FrameError> {
+    frame(rmp_serde::to_vec_named(request))
 }
 
 /// A request from a frame's body.
@@ -136,11 +148,7 @@ mod tests {
             id: u64,
             command: &'static str,
         }
-        let body = rmp_serde::to_vec_named(&Odd {
-            id: 7,
-            command: "?",
-        })
-        .unwrap();
+        let body = rmp_serde::to_vec_named(&Odd { id: 7, command: "?" }).unwrap();
         assert!(decode_request(&body).is_err());
         assert_eq!(request_id(&body), Some(7));
     }

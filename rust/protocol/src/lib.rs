@@ -14,11 +14,12 @@ pub use answer::{Answer, FromMedia, Refusal, RefusalCode};
 pub use command::{Command, RecordingDirection, Request};
 pub use event::{Event, PlaybackEnd};
 pub use frame::{
-    FrameError, FrameReader, MAX_FRAME_BYTES, decode_request, encode_from_media, request_id,
+    FrameError, FrameReader, MAX_FRAME_BYTES, decode_from_media, decode_request, encode_from_media, encode_request,
+    request_id,
 };
 pub use values::{
-    Codec, CodecName, Direction, LegMedia, LegState, PeerState, PlayItem, Publication, Slot,
-    Speaker, Statistics, TelephoneEvent, TrackSource,
+    Codec, CodecName, Direction, LegMedia, LegState, PeerState, PlayItem, Publication, Slot, Speaker, Statistics,
+    TelephoneEvent, TrackSource,
 };
 
 /// Version of the protocol; a [`Command::Hello`] with another one is refused.

@@ -13,10 +13,7 @@ fn golden_files(prefix: &str) -> Vec<PathBuf> {
         .expect("the golden files are there")
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.extension().is_some_and(|e| e == "msgpack"))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|n| n.to_string_lossy().starts_with(prefix))
-        })
+        .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix)))
         .collect();
     files.sort();
     files
@@ -24,21 +21,15 @@ fn golden_files(prefix: &str) -> Vec<PathBuf> {
 
 fn check<T: Serialize + DeserializeOwned>(prefix: &str, at_least: usize) {
     let files = golden_files(prefix);
-    assert!(
-        files.len() >= at_least,
-        "only {} {prefix} files",
-        files.len()
-    );
+    assert!(files.len() >= at_least, "only {} {prefix} files", files.len());
     for file in files {
         let bytes = fs::read(&file).expect("a readable file");
-        let value: T = rmp_serde::from_slice(&bytes)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let value: T = rmp_serde::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let again = rmp_serde::to_vec_named(&value).expect("a value that can be written");
         assert_eq!(again, bytes, "{} is written differently", file.display());
-        let json: serde_json::Value = serde_json::from_slice(
-            &fs::read(file.with_extension("json")).expect("its JSON mirror"),
-        )
-        .expect("valid JSON");
+        let json: serde_json::Value =
+            serde_json::from_slice(&fs::read(file.with_extension("json")).expect("its JSON mirror"))
+                .expect("valid JSON");
         let seen = serde_json::to_value(&value).expect("a value that can be written");
         assert_eq!(seen, json, "{} is read differently", file.display());
     }

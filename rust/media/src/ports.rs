@@ -1,0 +1,240 @@
+//! Which leg a datagram on a shared port belongs to.
+//!
+//! Ports are shared because one socket with many packets costs a quarter less than many sockets with one packet each.
+//! The rule that keeps it unambiguous: a port carries any number of legs whose source is known, but at most one whose
+//! source is still to be learnt; and no two legs of a port have the same announced address. So the first packet from
+//! an unknown source belongs to that one leg.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use slotmap::new_key_type;
+
+new_key_type! {
+    /// A phone leg of a shard.
+    pub struct LegKey;
+}
+
+/// Index of an open pair of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId(pub u16);
+
+/// Numbers of a pair of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortPair {
+    /// RTP port.
+    pub rtp: u16,
+    /// RTCP port.
+    pub rtcp: u16,
+}
+
+/// Opens pairs of ports.
+pub trait PortOpener {
+    /// Opens the pair that will be known as `id`; `None` when no port is left.
+    fn open(&mut self, id: PortId) -> Option<PortPair>;
+}
+
+#[derive(Debug)]
+struct Port {
+    pair: PortPair,
+    /// Announced and believed addresses of its legs.
+    sources: HashMap<SocketAddr, LegKey>,
+    /// Announced and believed RTCP addresses.
+    rtcp_sources: HashMap<SocketAddr, LegKey>,
+    /// The leg whose source is still to be learnt.
+    learning: Option<LegKey>,
+}
+
+/// All open ports of a shard.
+#[derive(Debug, Default)]
+pub struct Ports {
+    ports: Vec<Port>,
+}
+
+impl Ports {
+    /// Finds a port for a new leg, opening one if none will do. The leg is the one that the port learns for.
+    pub fn reserve(
+        &mut self,
+        leg: LegKey,
+        announced: Option<SocketAddr>,
+        opener: &mut dyn PortOpener,
+    ) -> Option<(PortId, PortPair)> {
+        let free = |port: &Port| {
+            port.learning.is_none() && announced.is_none_or(|address| !port.sources.contains_key(&address))
+        };
+        let index = match self.ports.iter().position(free) {
+            Some(index) => index,
+            None => {
+                let id = PortId(u16::try_from(self.ports.len()).ok()?);
+                let pair = opener.open(id)?;
+                let (sources, rtcp_sources) = (HashMap::new(), HashMap::new());
+                self.ports.push(Port { pair, sources, rtcp_sources, learning: None });
+                self.ports.len() - 1
+            }
+        };
+        let port = &mut self.ports[index];
+        port.learning = Some(leg);
+        if let Some(address) = announced {
+            port.sources.insert(address, leg);
+        }
+        Some((PortId(index as u16), port.pair))
+    }
+
+    /// The leg that RTP from `source` belongs to.
+    pub fn rtp(&self, id: PortId, source: SocketAddr) -> Option<LegKey> {
+        let port = self.ports.get(usize::from(id.0))?;
+        port.sources.get(&source).copied().or(port.learning)
+    }
+
+    /// The leg that RTCP on the RTCP port from `source` belongs to: by its address, or by being the only leg of the
+    /// port that hears from that host.
+    pub fn rtcp(&self, id: PortId, source: SocketAddr) -> Option<LegKey> {
+        self.ports.get(usize::from(id.0))?.rtcp_sources.get(&source).copied()
+    }
+
+    /// A leg announced another address. False if another leg of the port has it: it is not believed at once then.
+    pub fn announce(&mut self, id: PortId, leg: LegKey, address: SocketAddr, rtcp: SocketAddr) -> bool {
+        let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+            return false;
+        };
+        port.rtcp_sources.entry(rtcp).or_insert(leg);
+        *port.sources.entry(address).or_insert(leg) == leg
+    }
+
+    /// A leg's source is known: others may be learnt on its port, and its earlier addresses are forgotten.
+    pub fn latch(&mut self, id: PortId, leg: LegKey, source: SocketAddr) {
+        let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        port.sources.insert(source, leg);
+        if port.learning == Some(leg) {
+            port.learning = None;
+        }
+        // RFC 3550 §11: RTCP comes from the next higher port unless said otherwise.
+        if let Some(next) = source.port().checked_add(1) {
+            port.rtcp_sources.entry(SocketAddr::new(source.ip(), next)).or_insert(leg);
+        }
+    }
+
+    /// The leg's source is to be learnt again. False if the port is learning for another leg: only the announced
+    /// address is believed then.
+    pub fn unlatch(&mut self, id: PortId, leg: LegKey) -> bool {
+        let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+            return false;
+        };
+        port.sources.retain(|_, owner| *owner != leg);
+        port.rtcp_sources.retain(|_, owner| *owner != leg);
+        let free = port.learning.is_none_or(|learning| learning == leg);
+        if free {
+            port.learning = Some(leg);
+        }
+        free
+    }
+
+    /// Forgets a leg.
+    pub fn release(&mut self, id: PortId, leg: LegKey) {
+        if let Some(port) = self.ports.get_mut(usize::from(id.0)) {
+            port.sources.retain(|_, owner| *owner != leg);
+            port.rtcp_sources.retain(|_, owner| *owner != leg);
+            if port.learning == Some(leg) {
+                port.learning = None;
+            }
+        }
+    }
+
+    /// How many pairs are open.
+    pub fn len(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// True before the first leg.
+    pub fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+}
+
+/// The address that IPv4 is told as on a socket of either family.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotmap::SlotMap;
+
+    struct Two;
+
+    impl PortOpener for Two {
+        fn open(&mut self, id: PortId) -> Option<PortPair> {
+            (id.0 < 2).then(|| PortPair { rtp: 20_000 + 2 * id.0, rtcp: 20_001 + 2 * id.0 })
+        }
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn keys(count: usize) -> Vec<LegKey> {
+        let mut map = SlotMap::<LegKey, ()>::with_key();
+        (0..count).map(|_| map.insert(())).collect()
+    }
+
+    #[test]
+    fn a_port_learns_for_one_leg_at_a_time() {
+        let (mut ports, legs) = (Ports::default(), keys(4));
+        assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, PortId(0));
+        assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1));
+        assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two), None, "both ports still learn");
+        assert_eq!(ports.rtp(PortId(0), at(99)), Some(legs[0]), "a stranger can only be the leg that is learnt");
+        ports.latch(PortId(0), legs[0], at(99));
+        assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, PortId(0));
+        assert_eq!(ports.rtp(PortId(0), at(99)), Some(legs[0]));
+        assert_eq!(ports.rtp(PortId(0), at(50)), Some(legs[2]));
+    }
+
+    #[test]
+    fn two_legs_with_the_same_announced_address_get_different_ports() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(PortId(0), legs[0], at(1));
+        assert_eq!(ports.reserve(legs[1], Some(at(1)), &mut Two).unwrap().0, PortId(1));
+    }
+
+    #[test]
+    fn a_latched_port_has_nobody_for_strangers() {
+        let (mut ports, legs) = (Ports::default(), keys(1));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(PortId(0), legs[0], at(1));
+        assert_eq!(ports.rtp(PortId(0), at(2)), None);
+        assert_eq!(ports.rtcp(PortId(0), at(2)), Some(legs[0]), "RTCP comes from the next port");
+    }
+
+    #[test]
+    fn a_released_leg_leaves_nothing() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(PortId(0), legs[0], at(5));
+        ports.release(PortId(0), legs[0]);
+        assert_eq!(ports.rtp(PortId(0), at(1)), None);
+        assert_eq!(ports.rtp(PortId(0), at(5)), None);
+        assert_eq!(ports.rtcp(PortId(0), at(6)), None);
+    }
+
+    #[test]
+    fn a_moved_leg_is_learnt_again_unless_the_port_learns_for_another() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(PortId(0), legs[0], at(1));
+        assert!(ports.unlatch(PortId(0), legs[0]));
+        assert!(ports.announce(PortId(0), legs[0], at(7), at(8)));
+        assert_eq!(ports.rtp(PortId(0), at(7)), Some(legs[0]));
+        assert_eq!(ports.rtp(PortId(0), at(1)), Some(legs[0]), "as a stranger to be learnt");
+        ports.latch(PortId(0), legs[0], at(7));
+        ports.reserve(legs[1], Some(at(20)), &mut Two);
+        assert!(!ports.unlatch(PortId(0), legs[0]));
+    }
+}
