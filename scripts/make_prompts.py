@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import sys
 import tomllib
 import unicodedata
@@ -57,8 +58,8 @@ class Piece:
         return AUDIO / self.language / f"{self.key}.wav"
 
 
-class TextError(Exception):
-    """A text file cannot be used; says which, and what to do."""
+class MakeError(Exception):
+    """The prompts cannot be made; says why, and what to do."""
 
 
 def main(arguments: list[str]) -> int:
@@ -69,11 +70,11 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         pieces = list(all_pieces())
-    except TextError as error:
+        if not options.check:
+            render(pieces, everything=options.all)
+    except MakeError as error:
         print(error, file=sys.stderr)
         return 1
-    if not options.check:
-        render(pieces, everything=options.all)
     faults = check(pieces)
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -93,14 +94,14 @@ def all_pieces() -> Iterator[Piece]:
 
 
 def language_pieces(path: Path) -> Iterator[Piece]:
-    """The clips of one language. Raises TextError if its keys are not those of the catalogue."""
+    """The clips of one language. Raises MakeError if its keys are not those of the catalogue."""
     content = tomllib.loads(path.read_text("utf-8"))
     language, voice = content["language"], content["voice"]
     texts = {**content["prompts"], **number_texts(content["numbers"])}
     wanted = {*PROMPTS, *plural_keys(language), *number_clips(language)}
     if texts.keys() != wanted:
         missing, unknown = sorted(wanted - texts.keys()), sorted(texts.keys() - wanted)
-        raise TextError(f"{path}: add {missing or 'nothing'}, take out {unknown or 'nothing'}")
+        raise MakeError(f"{path}: add {missing or 'nothing'}, take out {unknown or 'nothing'}")
     engine, name, speed = voice["engine"], voice["voice"], voice["speed"]
     least, most = voice["seconds_per_character"]
     for key, text in texts.items():
@@ -133,7 +134,7 @@ def spoken_text(language: str, text: str, respell: dict[str, str]) -> str:
     if language == "ar":  # the voice wants shadda before the vowel sign; Unicode's canonical order is the reverse
         text = re.sub("([\u064b-\u0650])\u0651", "\u0651\\1", text)
     if language == "ja" and any("CJK" in unicodedata.name(character, "") for character in text):
-        raise TextError(f"prompts/ja.toml: {text!r} has kanji, which the voice cannot read; give it in [readings]")
+        raise MakeError(f"prompts/ja.toml: {text!r} has kanji, which the voice cannot read; give it in [readings]")
     if text[-1] in ".!?。？！،,、।؟":
         return text
     return text + {"ja": "、", "ar": "،"}.get(language, ",")
@@ -153,6 +154,9 @@ def render(pieces: list[Piece], *, everything: bool) -> None:
     """Write the clips that are missing or out of date, remove those nobody asks for, write the manifest."""
     known = read_manifest()
     due = [p for p in pieces if everything or fault_of(p, known) is not None]
+    absent = [program for program in ("flite", "espeak-ng", "sox") if shutil.which(program) is None]
+    if due and absent:
+        raise MakeError(f"{len(due)} clips to render, but {', '.join(absent)} not installed; apt-get install them")
     with ThreadPoolExecutor() as pool:
         for piece, data in zip(due, pool.map(lambda p: prompt_audio.wav(p.make()), due), strict=True):
             piece.path.parent.mkdir(parents=True, exist_ok=True)
