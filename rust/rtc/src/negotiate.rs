@@ -199,7 +199,7 @@ impl Peer {
             let answer = rtc.sdp_api().accept_offer(offer).map_err(refused)?.to_sdp_string();
             let peer = Self::new(now, rtc, credentials.address(), candidates, &mids, config)?;
             check_codecs(peer.lines())?;
-            let answer = cap_video(&answer, config.max_video_bitrate);
+            let answer = finish(&answer, config.max_video_bitrate);
             Ok((peer, answer))
         })
     }
@@ -320,23 +320,37 @@ fn check_codecs(lines: &[Line]) -> Result<(), OfferError> {
 
 /// The mids of an offer, in its order.
 fn mids(offer: &str) -> Vec<str0m::media::Mid> {
-    offer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(|mid| mid.trim_end().into()).collect()
+    let mut mids: Vec<str0m::media::Mid> = Vec::new();
+    for mid in offer.lines().filter_map(|line| line.strip_prefix("a=mid:")) {
+        let mid = mid.trim_end().into();
+        if mids.len() < MAX_LINES && !mids.contains(&mid) {
+            mids.push(mid);
+        }
+    }
+    mids
 }
 
-/// Adds `b=TIAS` to the video sections on which the browser sends. RFC 8866 §9: `b=` follows `c=`.
-pub(crate) fn cap_video(answer: &str, bits_per_second: u32) -> String {
-    let mut capped = String::with_capacity(answer.len() + 256);
+/// The answer as it is sent: `b=TIAS` in the video sections on which the browser sends (RFC 8866 §9: `b=` follows `c=`),
+/// and candidates without their optional `ufrag`, which the library leaves stale when a restart uses our credentials.
+pub(crate) fn finish(answer: &str, bits_per_second: u32) -> String {
+    let mut finished = String::with_capacity(answer.len() + 256);
     for section in split_sections(answer) {
         let published =
             section.starts_with("m=video ") && section.lines().any(|line| line == "a=recvonly" || line == "a=sendrecv");
         for line in section.split_inclusive('\n') {
-            capped.push_str(line);
+            match line.split_once(" ufrag ") {
+                Some((candidate, _)) if line.starts_with("a=candidate:") => {
+                    finished.push_str(candidate);
+                    finished.push_str("\r\n");
+                }
+                _ => finished.push_str(line),
+            }
             if published && line.starts_with("c=") {
-                capped.push_str(&format!("b=TIAS:{bits_per_second}\r\n"));
+                finished.push_str(&format!("b=TIAS:{bits_per_second}\r\n"));
             }
         }
     }
-    capped
+    finished
 }
 
 fn split_sections(description: &str) -> Vec<&str> {
@@ -355,9 +369,15 @@ mod tests {
         let answer = "v=0\r\nm=video 9 X 96\r\nc=IN IP4 0.0.0.0\r\na=recvonly\r\n\
                       m=video 9 X 96\r\nc=IN IP4 0.0.0.0\r\na=sendonly\r\n\
                       m=audio 9 X 111\r\nc=IN IP4 0.0.0.0\r\na=recvonly\r\n";
-        let capped = cap_video(answer, 1000);
+        let capped = finish(answer, 1000);
         assert_eq!(capped.matches("b=TIAS:1000\r\n").count(), 1);
         assert!(capped.contains("m=video 9 X 96\r\nc=IN IP4 0.0.0.0\r\nb=TIAS:1000\r\na=recvonly"));
         assert_eq!(capped.replace("b=TIAS:1000\r\n", ""), answer);
+    }
+
+    #[test]
+    fn candidates_carry_no_ufrag_of_their_own() {
+        let answer = "v=0\r\nm=audio 9 X 111\r\na=candidate:1 1 udp 2 192.0.2.1 7882 typ host ufrag abcd\r\na=mid:0\r\n";
+        assert_eq!(finish(answer, 1), answer.replace(" ufrag abcd", ""));
     }
 }

@@ -380,7 +380,7 @@ impl Peer {
         let answer = self.apply_offer(now, again)?;
         self.lost_at = None;
         self.connect_by = now + self.grace;
-        Ok(negotiate::cap_video(&answer, self.max_video_bitrate))
+        Ok(negotiate::finish(&answer, self.max_video_bitrate))
     }
 
     fn local_ufrag(&mut self) -> Option<String> {

@@ -38,6 +38,7 @@ pub struct Browser {
     timeout: Instant,
     pub received: Vec<RtpPacket>,
     pub keyframe_requests: usize,
+    pub closed: bool,
     pub publish: Vec<Mid>,
     pub audio_slots: Vec<Mid>,
     pub video_slots: Vec<Mid>,
@@ -375,6 +376,7 @@ impl Browser {
             timeout: now,
             received: Vec::new(),
             keyframe_requests: 0,
+            closed: false,
             publish: Vec::new(),
             audio_slots: Vec::new(),
             video_slots: Vec::new(),
@@ -408,6 +410,7 @@ impl Browser {
                 }
                 RtcOutput::Transmit(transmit) => transmits.push(transmit),
                 RtcOutput::Event(Event::RtpPacket(packet)) => self.received.push(packet),
+                RtcOutput::Event(Event::Closed) => self.closed = true,
                 RtcOutput::Event(Event::KeyframeRequest(_)) => self.keyframe_requests += 1,
                 RtcOutput::Event(_) => {}
             }
