@@ -377,7 +377,8 @@ mod tests {
 
     #[test]
     fn candidates_carry_no_ufrag_of_their_own() {
-        let answer = "v=0\r\nm=audio 9 X 111\r\na=candidate:1 1 udp 2 192.0.2.1 7882 typ host ufrag abcd\r\na=mid:0\r\n";
+        let answer =
+            "v=0\r\nm=audio 9 X 111\r\na=candidate:1 1 udp 2 192.0.2.1 7882 typ host ufrag abcd\r\na=mid:0\r\n";
         assert_eq!(finish(answer, 1), answer.replace(" ufrag abcd", ""));
     }
 }

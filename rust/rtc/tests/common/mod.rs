@@ -321,6 +321,12 @@ impl Room {
         }
     }
 
+    /// Copies of the datagrams on their way to the server.
+    pub fn in_flight_to_server(&self) -> Vec<Vec<u8>> {
+        let server: SocketAddr = SERVER.parse().unwrap();
+        self.network.iter().filter(|datagram| datagram.destination == server).map(|d| d.bytes.clone()).collect()
+    }
+
     pub fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.random >> 33
@@ -438,8 +444,7 @@ impl Browser {
         let mut payload = vec![0x78; 80];
         payload[1..9].copy_from_slice(&seq.to_be_bytes());
         payload[9] = self.key.0 as u8;
-        let extensions =
-            ExtensionValues { audio_level: Some(level), voice_activity: Some(true), ..Default::default() };
+        let extensions = ExtensionValues { audio_level: Some(level), voice_activity: Some(true), ..Default::default() };
         let packet = RtpWrite::new(pt, seq.into(), seq as u32 * 960, now, payload).ext_vals(extensions);
         self.write(now, mid, packet);
     }
@@ -451,9 +456,8 @@ impl Browser {
         for part in 0..packets {
             let seq = self.next(mid);
             let payload = vp8(self.key.0 as u8, frame as u16, keyframe, part == 0);
-            let packet = RtpWrite::new(pt, seq.into(), frame * 3000, now, payload)
-                .marker(part + 1 == packets)
-                .nackable(true);
+            let packet =
+                RtpWrite::new(pt, seq.into(), frame * 3000, now, payload).marker(part + 1 == packets).nackable(true);
             self.write(now, mid, packet);
         }
     }
@@ -471,9 +475,10 @@ impl Browser {
 
     fn ssrc_mid(&self, packet: &RtpPacket) -> Option<Mid> {
         packet.header.ext_vals.mid.map(|mid| Mid::from(&*mid)).or_else(|| {
-            let known = self.received.iter().find(|other| {
-                other.header.ssrc == packet.header.ssrc && other.header.ext_vals.mid.is_some()
-            })?;
+            let known = self
+                .received
+                .iter()
+                .find(|other| other.header.ssrc == packet.header.ssrc && other.header.ext_vals.mid.is_some())?;
             known.header.ext_vals.mid.map(|mid| Mid::from(&*mid))
         })
     }

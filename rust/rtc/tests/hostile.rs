@@ -1,0 +1,110 @@
+//! Datagrams nobody should send: no effect beyond a counter, on a peer that is up.
+
+mod common;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::{Join, Room, SERVER};
+use dialroom_rtc::{Output, Protocol, Route};
+use proptest::prelude::*;
+
+fn feed(room: &mut Room, datagram: &[u8]) {
+    let (key, source) = (room.browsers[0].key, room.browsers[0].address);
+    let destination: SocketAddr = SERVER.parse().unwrap();
+    let _ = room.demux.route(Protocol::Udp, source, datagram);
+    let peer = room.peers.get_mut(&key).unwrap();
+    peer.handle_datagram(room.now, Protocol::Udp, source, destination, datagram);
+    while !matches!(peer.poll(room.now), Output::Timeout(_)) {}
+}
+
+fn datagram() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![Just(0_u8), Just(1), 20_u8..=63, 128_u8..=191, any::<u8>()];
+    (first, prop::collection::vec(any::<u8>(), 0..300)).prop_map(|(first, rest)| {
+        let mut datagram = vec![first];
+        datagram.extend(rest);
+        datagram
+    })
+}
+
+#[test]
+fn no_datagram_ends_a_connected_peer() {
+    let mut room = Room::new();
+    let ann = room.join_connected(&Join::named("ann"));
+    let bob = room.join_connected(&Join::named("bob"));
+    let room = RefCell::new(room);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let outcome = runner.run(&prop::collection::vec(datagram(), 1..40), |datagrams| {
+        let mut room = room.borrow_mut();
+        for datagram in &datagrams {
+            feed(&mut room, datagram);
+        }
+        let key = room.browsers[ann].key;
+        prop_assert!(room.peers[&key].is_connected());
+        Ok(())
+    });
+    outcome.unwrap();
+    let mut room = room.into_inner();
+    assert!(room.peers[&room.browsers[ann].key].counters().refused_datagrams > 0);
+    room.browsers[bob].received.clear();
+    room.speak(ann, -20, 20);
+    room.run(Duration::from_millis(100));
+    assert_eq!(room.browsers[bob].received.len(), 20, "media still flows");
+}
+
+#[test]
+fn damaged_copies_of_genuine_packets_do_no_harm() {
+    let mut room = Room::new();
+    let ann = room.join(&Join::named("ann"));
+    let mut genuine: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..400 {
+        genuine.extend(room.in_flight_to_server());
+        room.tick();
+    }
+    assert!(room.is_connected(ann));
+    room.browsers[ann].send_audio(room.now, -20);
+    room.tick();
+    genuine.extend(room.in_flight_to_server());
+    assert!(genuine.len() > 5, "{} packets seen", genuine.len());
+    for _ in 0..3000 {
+        let pick = room.random() as usize % genuine.len();
+        let mut bytes = genuine[pick].clone();
+        let at = room.random() as usize % bytes.len();
+        bytes[at] ^= 1 << (room.random() % 8);
+        let keep = bytes.len() - room.random() as usize % 3;
+        feed(&mut room, &bytes[..keep]);
+    }
+    room.run(Duration::from_secs(1));
+    assert!(room.is_connected(ann));
+}
+
+#[test]
+fn a_stranger_with_a_copied_ufrag_gets_no_answer_and_no_address() {
+    let mut room = Room::new();
+    room.join(&Join::named("ann"));
+    let mut checks: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..20 {
+        checks.extend(room.in_flight_to_server().into_iter().filter(|bytes| bytes[0] == 0));
+        room.tick();
+    }
+    let mut forged = checks.first().expect("ann sends checks").clone();
+    let last = forged.len() - 9;
+    forged[last] ^= 0xff;
+    let stranger: SocketAddr = "203.0.113.66:6666".parse().unwrap();
+    let Route::Peer(key) = room.demux.route(Protocol::Udp, stranger, &forged) else {
+        panic!("the ufrag names the peer");
+    };
+    let now = room.now;
+    let peer = room.peers.get_mut(&key).unwrap();
+    peer.handle_datagram(now, Protocol::Udp, stranger, SERVER.parse().unwrap(), &forged);
+    loop {
+        match peer.poll(now) {
+            Output::Timeout(_) => break,
+            Output::Transmit(transmit) => assert_ne!(transmit.destination, stranger),
+            Output::Event(event) => {
+                assert!(!format!("{event:?}").contains("203.0.113.66"), "{event:?}");
+            }
+        }
+    }
+}
