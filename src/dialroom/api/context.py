@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from dialroom.auth.idempotency import Idempotency
 from dialroom.auth.keys import ApiKeys
 from dialroom.auth.tokens import Tokens
 from dialroom.calls.ports import CallStore
@@ -21,7 +22,6 @@ from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import GatewayStore, MeetingStore, NumberStore
 from dialroom.routing.explain import Explanation
-from dialroom.api.idempotency_store import IdempotencyStore
 from dialroom.webhooks.service import Webhooks
 
 Explain = Callable[[str, str, str, str], Awaitable[Explanation]]
@@ -44,7 +44,7 @@ class Services:
     gateways: GatewayStore
     calls: CallStore
     webhooks: Webhooks
-    idempotency: IdempotencyStore
+    idempotency: Idempotency
     media: MediaPlane
     explain: Explain
     ready: Callable[[], dict[str, bool]]
@@ -65,7 +65,7 @@ async def organisation(
     """The organisation whose key the request carries. Raises Unauthenticated."""
     if credentials is None:
         raise Unauthenticated("The request carries no API key.")
-    return await services(request).keys.organisation_of(credentials.credentials)
+    return (await services(request).keys.authenticate(credentials.credentials)).organisation
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -15,8 +14,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        max_length=128,
-        pattern=r"^[\x21-\x7e]+$",
+        max_length=200,
         description="Yours, any unique text. The same request with the same key is carried out only once in 24 h.",
     ),
 ]
@@ -37,14 +35,14 @@ async def once(
     """
     if key is None:
         return await create()
-    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).hexdigest()
-    stored = await services.idempotency.begin(tenant, key, digest)
-    if stored is not None:
-        return kind.model_validate_json(stored)
+    body = await request.body()
+    earlier = await services.idempotency.begin(tenant, key, request.method, request.url.path, body)
+    if earlier is not None:
+        return kind.model_validate_json(earlier.body)
     try:
         made = await create()
     except BaseException:
-        await services.idempotency.forget(tenant, key)
+        await services.idempotency.abandon(tenant, key)
         raise
-    await services.idempotency.finish(tenant, key, made.model_dump_json().encode())
+    await services.idempotency.finish(tenant, key, 201, made.model_dump_json(by_alias=True).encode())
     return made

@@ -64,7 +64,7 @@ class LiveEvents:
     async def _stream(self, websocket: WebSocket, socket: QueuedSocket) -> None:
         scheme, _, header_key = websocket.headers.get("authorization", "").partition(" ")
         subscription = await self._subscription(socket, header_key if scheme.lower() == "bearer" else None)
-        organisation = await self._keys.organisation_of(subscription.key)
+        organisation = (await self._keys.authenticate(subscription.key)).organisation
         unknown = sorted(set(subscription.events) - set(EVENT_TYPES))
         if unknown:
             raise Invalid(f"There is no event type {unknown[0]!r}.", "See /api/docs for the types.")

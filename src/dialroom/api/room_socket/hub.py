@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,6 +22,8 @@ from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.values import Newcomer, Participant, Room
 
 ORPHANED_PEER_SECONDS = 35.0
+MOVE_LIFETIME = timedelta(minutes=2)
+RESUME_LIFETIME = timedelta(days=7)
 _log = structlog.get_logger("dialroom.room_socket")
 
 
@@ -79,7 +82,7 @@ class RoomSockets:
 
     async def resume(self, resume_token: str, socket: Socket) -> Seated:
         """Gives a participant a socket again. Raises TokenRefused, or NotFound when it has left meanwhile."""
-        participant_id = await self._tokens.verify_resume(resume_token)
+        participant_id = (await self._tokens.verify_resume(resume_token)).participant
         connection = self._connections.get(participant_id)
         if connection is None:
             connection = self._new_connection()
@@ -132,7 +135,9 @@ class RoomSockets:
             "session": participant.session,
             "room": self._room_seen(room),
             "participants": [participant_seen(each) for each in self._meetings.participants(participant.session)],
-            "resume_token": await self._tokens.resume(participant),
+            "resume_token": await self._tokens.issue_resume(
+                participant.organisation, participant.session, participant.id, RESUME_LIFETIME
+            ),
             "ice_servers": list(self._ice_servers(participant.id)),
             "resumed": resumed and connection.peer is not None,
         }
@@ -146,14 +151,15 @@ class RoomSockets:
         participant = connection.participant
         self._moved[(room.id, participant.identity)] = connection
         self._connections[participant.id] = connection
-        return await self._tokens.join(
+        token, _ = await self._tokens.issue_join(
             participant.organisation,
             room.id,
             identity=participant.identity,
             name=participant.name,
             role=participant.role,
-            expires_in=120,
+            ttl=MOVE_LIFETIME,
         )
+        return token
 
     def _on_link(self, snapshot: Snapshot | None) -> None:
         """After a lost link: a media process that does not know a browser's peer any more has lost its sound."""

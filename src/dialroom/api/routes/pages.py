@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import APIRouter
 from pydantic import Field
 
@@ -13,7 +15,7 @@ from dialroom.core.errors import Forbidden, TokenRefused
 from dialroom.core.ids import new_id
 from dialroom.rooms.values import Role, Room
 
-PAGE_TOKEN_SECONDS = 3600
+PAGE_TOKEN_LIFETIME = timedelta(hours=1)
 
 router = APIRouter(prefix="/pages", tags=["Room page"])
 
@@ -68,13 +70,13 @@ async def create_page_token(slug: str, body: PageTokenCreate, context: Context) 
     if body.host_key is None and not room.guests:
         raise Forbidden("This room takes only people who were given a token.", "Ask for an invitation.")
     role: Role = "host" if body.host_key is not None else "guest"
-    token = await context.tokens.join(
+    token, _ = await context.tokens.issue_join(
         room.organisation,
         room.id,
         identity=body.identity or new_id("tok"),
         name=body.name,
         role=role,
-        expires_in=PAGE_TOKEN_SECONDS,
+        ttl=PAGE_TOKEN_LIFETIME,
     )
     return PageToken(token=token, role=role, room=await _page_room(context, room))
 

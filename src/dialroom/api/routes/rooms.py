@@ -76,11 +76,15 @@ async def create_token(
 
     async def create() -> TokenGiven:
         identity = body.identity or new_id("tok")
-        token = await context.tokens.join(
-            tenant, found.id, identity=identity, name=body.name, role=body.role, expires_in=body.expires_in
+        token, claims = await context.tokens.issue_join(
+            tenant,
+            found.id,
+            identity=identity,
+            name=body.name,
+            role=body.role,
+            ttl=timedelta(seconds=body.expires_in),
         )
-        expires_at = context.clock.now() + timedelta(seconds=body.expires_in)
-        return TokenGiven(token=token, identity=identity, expires_at=expires_at)
+        return TokenGiven(token=token, identity=identity, expires_at=claims.expires_at)
 
     return await once(context, request, tenant, idempotency_key, TokenGiven, create)
 
