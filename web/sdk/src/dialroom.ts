@@ -19,3 +19,4 @@ export type { Room, RoomEvents } from "./room.js";
 export { show } from "./show.js";
 export type { SignallingState, TokenSource } from "./signalling/signalling.js";
 export type * from "./values.js";
+export { roomFrom as parseRoom } from "./wire.js";

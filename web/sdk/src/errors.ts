@@ -48,20 +48,30 @@ export class DialroomError extends Error {
     this.detail = detail;
     this.fix = fix;
   }
-}
 
-/** The error a server names in a refused request, whatever shape `body` really has. */
-export function serverError(body: unknown): DialroomError {
-  const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
-  const text = (key: string): string => (typeof fields[key] === "string" ? (fields[key] as string) : "");
-  const code = text("code") || "server_error";
-  return new DialroomError({
-    code,
-    reason: reasonOf(code),
-    title: text("title") || "The server refused",
-    detail: text("detail"),
-    fix: text("fix"),
-  });
+  /** The error a server names, in a refused request or as problem+json, whatever shape `body` really has. */
+  static fromProblem(body: unknown, status?: number): DialroomError {
+    const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+    const text = (key: string): string => (typeof fields[key] === "string" ? (fields[key] as string) : "");
+    const code = text("code") || (status === 404 ? "not_found" : "server_error");
+    return new DialroomError({
+      code,
+      reason: reasonOf(code),
+      title: text("title") || "The server refused",
+      detail: text("detail"),
+      fix: text("fix"),
+    });
+  }
+
+  static connectionLost(cause?: unknown): DialroomError {
+    return new DialroomError({
+      code: "connection_lost",
+      reason: "network",
+      title: "The server cannot be reached",
+      fix: "Check the network connection.",
+      cause,
+    });
+  }
 }
 
 function reasonOf(code: string): ErrorReason {
@@ -69,16 +79,6 @@ function reasonOf(code: string): ErrorReason {
   if (code.startsWith("room_")) return "room";
   if (code === "forbidden" || code.endsWith("_forbidden") || code === "unauthorized") return "forbidden";
   return "server";
-}
-
-export function connectionLost(cause?: unknown): DialroomError {
-  return new DialroomError({
-    code: "connection_lost",
-    reason: "network",
-    title: "The connection to the server was lost",
-    fix: "Check the network; the room reconnects by itself.",
-    cause,
-  });
 }
 
 export function requestTimedOut(type: string): DialroomError {

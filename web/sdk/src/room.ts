@@ -69,12 +69,13 @@ export class Room extends Emitter<RoomEvents> {
   readonly #videos: VideoSlots;
   readonly #output: AudioOutput;
   readonly #roster = new Roster();
-  readonly #stopStatistics: () => void;
+  readonly #stops: (() => void)[] = [];
   #joined: Joined | null = null;
   #info: RoomInfo | null = null;
   #slots: readonly Slot[] = [];
   #quality: Quality = "good";
   #published = "";
+  #sample: QualitySample | null = null;
 
   /** @internal */
   constructor({ environment, local, slots, ...signalling }: RoomOptions) {
@@ -95,7 +96,7 @@ export class Room extends Emitter<RoomEvents> {
     });
     this.#connectManagers();
     const timer = setInterval(() => void this.#sampleQuality(), STATISTICS_INTERVAL);
-    this.#stopStatistics = () => clearInterval(timer);
+    this.#stops.push(() => clearInterval(timer));
   }
 
   /** @internal @throws DialroomError why the room cannot be joined */
@@ -241,6 +242,7 @@ export class Room extends Emitter<RoomEvents> {
     });
     this.#signalling.on("ended", (ended) => {
       this.#close();
+      this.local.close();
       this.emit("ended", ended);
     });
     this.#media.on("state", (state) => this.emit("media", state));
@@ -252,8 +254,10 @@ export class Room extends Emitter<RoomEvents> {
     this.#videos.on("changed", () => this.emit("videos", undefined));
     this.#videos.on("error", (error) => this.emit("error", error));
     this.#output.on("blocked", (blocked) => this.emit("audio.blocked", blocked));
-    this.local.on("changed", (source) => void this.#handleLocal(source));
-    this.local.on("error", (error) => this.emit("error", error));
+    this.#stops.push(
+      this.local.on("changed", (source) => void this.#handleLocal(source)),
+      this.local.on("error", (error) => this.emit("error", error)),
+    );
     this.#roster.on("participant.joined", (participant) => this.emit("participant.joined", participant));
     this.#roster.on("participant.updated", (participant) => this.emit("participant.updated", participant));
     this.#roster.on("participant.left", (left) => this.emit("participant.left", left));
@@ -345,13 +349,11 @@ export class Room extends Emitter<RoomEvents> {
     this.#quality = quality;
     this.emit("quality", quality);
   }
-  #sample: QualitySample | null = null;
 
   #close(): void {
-    this.#stopStatistics();
+    for (const stop of this.#stops) stop();
     this.#media.close();
     this.#output.close();
-    this.local.close();
   }
 }
 

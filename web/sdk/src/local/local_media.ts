@@ -59,6 +59,21 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     return this.#devices;
   }
 
+  /** Opens microphone and camera with one question to the person where the browser allows it; tells what failed. */
+  async start(wanted: {
+    microphone: boolean;
+    camera: boolean;
+  }): Promise<Partial<Record<Device, DialroomError>>> {
+    if (wanted.microphone && wanted.camera) await this.#askForBoth();
+    const failures: Partial<Record<Device, DialroomError>> = {};
+    const note = (device: Device) => (error: unknown) => {
+      failures[device] = asDialroomError(error);
+    };
+    if (wanted.microphone) await this.setMicrophone(true).catch(note("microphone"));
+    if (wanted.camera) await this.setCamera(true).catch(note("camera"));
+    return failures;
+  }
+
   /** @throws DialroomError `permission_denied`, `no_device`, `device_busy`, `insecure_context` */
   setMicrophone(on: boolean): Promise<void> {
     return this.#inTurn("microphone", async () => {
@@ -116,6 +131,25 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
     this.#stopListening();
     for (const source of [...this.#tracks.keys()]) this.#drop(source);
     this.#microphoneOn = false;
+  }
+
+  /** Browsers that ask for each device apart would ask twice; what fails here is tried, and told, one by one after. */
+  async #askForBoth(): Promise<void> {
+    const ideal = (device: Device): MediaTrackConstraints =>
+      this.#chosen[device] ? { deviceId: { ideal: this.#chosen[device] } } : {};
+    const stream = await this.#environment.mediaDevices
+      ?.getUserMedia({
+        ...constraintsFor("microphone", ideal("microphone")),
+        ...constraintsFor("camera", ideal("camera")),
+      })
+      .catch(() => null);
+    for (const track of stream?.getTracks() ?? []) {
+      const device = track.kind === "audio" ? "microphone" : "camera";
+      if (this.#closed || this.#tracks.has(device)) track.stop();
+      else this.#keep(device, track);
+    }
+    if (this.#tracks.has("camera")) this.emit("changed", "camera");
+    await this.refreshDevices();
   }
 
   async #open(device: Device): Promise<void> {

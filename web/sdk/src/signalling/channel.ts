@@ -1,5 +1,5 @@
 import type { Environment, Socket } from "../environment.js";
-import { connectionLost, type DialroomError, requestTimedOut, serverError } from "../errors.js";
+import { DialroomError, requestTimedOut } from "../errors.js";
 import { parseMessage, type ServerEvent } from "../wire.js";
 
 export const REQUEST_TIMEOUT = 10_000;
@@ -44,7 +44,7 @@ export class Channel {
         clearTimeout(timer);
         socket.onopen = socket.onclose = null;
         socket.close();
-        reject(connectionLost());
+        reject(DialroomError.connectionLost());
       };
       const timer = setTimeout(fail, OPEN_TIMEOUT);
       socket.onclose = fail;
@@ -61,7 +61,7 @@ export class Channel {
     fields: object = {},
     timeout = REQUEST_TIMEOUT,
   ): Promise<Readonly<Record<string, unknown>>> {
-    if (!this.#open) return Promise.reject(connectionLost());
+    if (!this.#open) return Promise.reject(DialroomError.connectionLost());
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -91,7 +91,7 @@ export class Channel {
     this.#pending.delete(message.id);
     clearTimeout(pending.timer);
     if (message.type === "ok") pending.resolve(message.fields);
-    else pending.reject(serverError(message.error));
+    else pending.reject(DialroomError.fromProblem(message.error));
   }
 
   /** A socket that swallows a ping is dead, whatever the browser thinks of it. */
@@ -115,7 +115,7 @@ export class Channel {
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     for (const { reject, timer } of this.#pending.values()) {
       clearTimeout(timer);
-      reject(connectionLost());
+      reject(DialroomError.connectionLost());
     }
     this.#pending.clear();
   }

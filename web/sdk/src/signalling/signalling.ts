@@ -1,6 +1,6 @@
 import { type Backoff, waitBefore } from "../backoff.js";
 import type { Environment } from "../environment.js";
-import { asDialroomError, connectionLost, DialroomError } from "../errors.js";
+import { asDialroomError, DialroomError } from "../errors.js";
 import { Emitter } from "../events.js";
 import type { EndReason } from "../values.js";
 import { type Joined, joinedFrom, type ServerEvent } from "../wire.js";
@@ -76,7 +76,7 @@ export class Signalling extends Emitter<SignallingEvents> {
 
   /** @throws DialroomError with the server's code; `connection_lost` while reconnecting. */
   request(type: string, fields: object = {}): Promise<Readonly<Record<string, unknown>>> {
-    return this.#channel?.request(type, fields) ?? Promise.reject(connectionLost());
+    return this.#channel?.request(type, fields) ?? Promise.reject(DialroomError.connectionLost());
   }
 
   /** Tells the server that we go, so that nobody waits for us to come back. */
@@ -111,7 +111,7 @@ export class Signalling extends Emitter<SignallingEvents> {
     });
     try {
       const joined = joinedFrom(await channel.request(type, fields));
-      if (this.#state === "ended") throw connectionLost();
+      if (this.#state === "ended") throw DialroomError.connectionLost();
       this.#channel = channel;
       this.#resumeToken = joined.resumeToken;
       this.#setState("connected");

@@ -1,0 +1,63 @@
+import type { RoomView } from "../model/room_view.js";
+import { Control } from "./button.js";
+
+/** What we do ourselves: speak, show, raise a hand, leave. */
+export function Controls({ view }: { view: RoomView }) {
+  const { microphone, camera, screen } = view.local.value;
+  const { handRaised, muted, role } = view.me.value;
+  const mutedByHost = muted && role !== "host";
+  return (
+    <footer class="controls" aria-label="Your controls">
+      <Control
+        icon={microphone ? "microphone" : "microphoneOff"}
+        label={mutedByHost ? "Muted by a host" : microphone ? "Mute" : "Unmute"}
+        testId="mute-button"
+        pressed={!microphone}
+        tone={microphone ? "plain" : "off"}
+        shortcut="M"
+        onClick={() => void view.toggleMicrophone()}
+      />
+      <Control
+        icon={camera ? "camera" : "cameraOff"}
+        label={camera ? "Stop camera" : "Start camera"}
+        testId="camera-button"
+        pressed={camera}
+        tone={camera ? "plain" : "off"}
+        shortcut="V"
+        onClick={() => void view.toggleCamera()}
+      />
+      {canShareScreen() && (
+        <Control
+          icon="screen"
+          label={screen ? "Stop sharing" : "Share screen"}
+          testId="screen-button"
+          pressed={screen}
+          tone={screen ? "active" : "plain"}
+          shortcut="S"
+          onClick={() => void view.toggleScreen()}
+        />
+      )}
+      <Control
+        icon="hand"
+        label={handRaised ? "Lower hand" : "Raise hand"}
+        testId="hand-button"
+        pressed={handRaised}
+        tone={handRaised ? "active" : "plain"}
+        shortcut="H"
+        onClick={() => void view.toggleHand()}
+      />
+      <Control
+        icon="leave"
+        label="Leave"
+        testId="leave-button"
+        tone="danger"
+        onClick={() => void view.room.leave()}
+      />
+    </footer>
+  );
+}
+
+/** Browsers on phones cannot. */
+export function canShareScreen(): boolean {
+  return "getDisplayMedia" in (navigator.mediaDevices ?? {});
+}
