@@ -5,8 +5,6 @@ use super::g722::{G722Decoder, G722Encoder};
 use super::opus::{self, OpusDecoder, OpusEncoder, OpusError, OpusSettings};
 use super::{g711, opus::MAX_PAYLOAD};
 
-/// Longest packet taken from a peer, ms; longer ones are legal Opus but nobody sends them on a call.
-pub const MAX_PACKET_MS: u32 = 120;
 /// Buffer that holds any frame an [`Encoder`] writes for up to 60 ms of sound, bytes.
 pub const MAX_ENCODED: usize = MAX_PAYLOAD;
 
@@ -56,13 +54,22 @@ impl Codec {
         (samples as u64 * u64::from(self.rtp_clock()) / u64::from(self.rate().hz())) as u32
     }
 
-    /// How long a payload lasts in RTP ticks; `None` when it is empty, malformed or longer than [`MAX_PACKET_MS`].
+    /// Longest packet taken from a peer, ms.
+    pub fn max_packet_ms(self) -> u32 {
+        match self {
+            Self::Opus(_) => 120,
+            _ => 80,
+        }
+    }
+
+    /// How long a payload lasts in RTP ticks; `None` when it is empty, malformed or longer than
+    /// [`max_packet_ms`](Self::max_packet_ms).
     pub fn payload_ticks(self, payload: &[u8]) -> Option<u32> {
         let ticks = match self {
             Self::Opus(_) => opus::packet_ticks(payload)?,
             _ => u32::try_from(payload.len()).ok()?,
         };
-        (1..=self.rtp_clock() / 1000 * MAX_PACKET_MS).contains(&ticks).then_some(ticks)
+        (1..=self.rtp_clock() / 1000 * self.max_packet_ms()).contains(&ticks).then_some(ticks)
     }
 
     /// Whether concealment is the decoder's own business.

@@ -49,6 +49,11 @@ impl Gate {
         self.is_open()
     }
 
+    /// Level of the background noise, −dBov.
+    pub fn floor(&self) -> u8 {
+        self.floor.clamp(0.0, 127.0) as u8
+    }
+
     /// Whether somebody speaks, by the last frame.
     pub fn is_open(&self) -> bool {
         self.hangover > 0

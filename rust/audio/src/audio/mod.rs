@@ -1,5 +1,6 @@
 //! Audio: codecs, playout, mixing, prompts.
 
+pub mod clip;
 pub mod codec;
 pub mod delay;
 pub mod frame;
@@ -10,4 +11,13 @@ pub mod gate;
 pub mod jitter;
 pub mod level;
 pub mod mix;
+pub mod noise;
 pub mod opus;
+pub mod play;
+pub mod playout;
+pub mod plc;
+pub mod resample;
+pub mod speaker;
+pub mod stretch;
+pub mod tone;
+pub mod wav;
