@@ -1,0 +1,152 @@
+"""Chromium as a participant: it joins from the room page, speaks a tone, and its sound is measured in the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from playwright.sync_api import Page, sync_playwright
+
+from .tones import write_tone
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+]
+
+LISTEN = """
+(() => {
+  const Original = window.RTCPeerConnection;
+  const ears = { connections: [], analysers: new Map(), context: null };
+  window.RTCPeerConnection = new Proxy(Original, {
+    construct(target, parameters) {
+      const connection = new target(...parameters);
+      ears.connections.push(connection);
+      return connection;
+    },
+  });
+  window.shareOfTone = (tone) => {
+    ears.context ??= new AudioContext();
+    let near = 0, all = 0;
+    for (const connection of ears.connections) {
+      if (connection.connectionState === "closed") continue;
+      for (const receiver of connection.getReceivers()) {
+        if (receiver.track.kind !== "audio") continue;
+        if (!ears.analysers.has(receiver.track)) {
+          const analyser = new AnalyserNode(ears.context, { fftSize: 16384, smoothingTimeConstant: 0 });
+          ears.context.createMediaStreamSource(new MediaStream([receiver.track])).connect(analyser);
+          ears.analysers.set(receiver.track, analyser);
+        }
+        const analyser = ears.analysers.get(receiver.track);
+        const bins = new Float32Array(analyser.frequencyBinCount);
+        analyser.getFloatFrequencyData(bins);
+        const width = ears.context.sampleRate / analyser.fftSize;
+        bins.forEach((decibels, index) => {
+          if (decibels < -90 || index * width < 50) return;
+          const power = 10 ** (decibels / 10);
+          all += power;
+          if (Math.abs(index * width - tone) <= 20) near += power;
+        });
+      }
+    }
+    return all > 0 ? near / all : 0;
+  };
+})();
+"""
+
+
+class Browser:
+    """A browser whose microphone is a tone of ``tone`` Hz; use it as a context manager."""
+
+    def __init__(self, folder: Path, *, tone: int = 1000, width: int = 1280, height: int = 800) -> None:
+        folder.mkdir(parents=True)
+        self._wav = write_tone(folder / "microphone.wav", tone, 30)
+        self._profile = folder / "profile"
+        self._size = {"width": width, "height": height}
+
+    def __enter__(self) -> Self:
+        self._playwright = sync_playwright().start()
+        self._context = self._playwright.chromium.launch_persistent_context(
+            self._profile,
+            executable_path="/usr/bin/chromium",
+            headless=True,
+            args=[*FLAGS, f"--use-file-for-fake-audio-capture={self._wav}"],
+            viewport=self._size,  # type: ignore[arg-type]  # a TypedDict there
+            permissions=["microphone", "camera"],
+        )
+        self._context.add_init_script(LISTEN)
+        self.page: Page = self._context.pages[0]
+        self.console: list[str] = []
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+        self._playwright.stop()
+
+    def join(self, url: str, name: str = "Ada") -> None:
+        """Opens the room page, types a name, joins, and returns when sound can flow."""
+        self.page.goto(url)
+        self.page.get_by_test_id("name-input").fill(name)
+        self.page.get_by_test_id("join-button").click()
+        try:
+            self.page.get_by_test_id("leave-button").wait_for(timeout=15_000)
+            self.page.wait_for_function("window.dialroom && window.dialroom.media === 'connected'", timeout=15_000)
+        except Exception:
+            raise AssertionError(f"the browser did not get into the room: {self.console}") from None
+
+    def leave(self) -> None:
+        """Presses leave."""
+        self.page.get_by_test_id("leave-button").click()
+
+    def hears(self, tone: float, *, seconds: float = 15, share: float = 0.5) -> None:
+        """Waits until what the browser plays is mostly ``tone`` Hz."""
+        self._wait_until(lambda: self._share(tone) >= share, seconds, f"the browser never heard {tone} Hz")
+
+    def hears_no(self, tone: float, *, seconds: float = 15) -> None:
+        """Waits until nothing of ``tone`` Hz is in what the browser plays, for half a second."""
+        quiet_since = time.monotonic()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() - quiet_since < 0.5:
+            assert time.monotonic() < deadline, f"the browser never stopped hearing {tone} Hz"
+            if self._share(tone) > 0.02:
+                quiet_since = time.monotonic()
+            self.page.wait_for_timeout(50)
+
+    def sees_tile(self, name: str) -> None:
+        """Waits for a tile with this name."""
+        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(timeout=10_000)
+
+    def sees_no_tile(self, name: str) -> None:
+        """Waits until no tile has this name."""
+        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(state="detached", timeout=10_000)
+
+    def sees_video_of(self, name: str) -> None:
+        """Waits until the tile with this name shows moving pictures."""
+        tile = self.page.get_by_test_id("tile").filter(has_text=name).first
+        video = tile.locator("video").first
+        video.wait_for(timeout=10_000)
+        self.page.wait_for_function(
+            "video => video.videoWidth > 0 && video.currentTime > 0.5", arg=video.element_handle(), timeout=15_000
+        )
+
+    def _share(self, tone: float) -> float:
+        return float(self.page.evaluate("tone => window.shareOfTone(tone)", tone))
+
+    def _wait_until(self, true: Callable[[], bool], seconds: float, otherwise: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"{otherwise}; console: {self.console[-5:]}"
+            self.page.wait_for_timeout(100)
