@@ -7,7 +7,7 @@ export function Controls({ view }: { view: RoomView }) {
   const { handRaised, muted, role } = view.me.value;
   const mutedByHost = muted && role !== "host";
   return (
-    <footer class="controls" aria-label="Your controls">
+    <section class="controls" aria-label="Your controls">
       <Control
         icon={microphone ? "microphone" : "microphoneOff"}
         label={mutedByHost ? "Muted by a host" : microphone ? "Mute" : "Unmute"}
@@ -53,7 +53,7 @@ export function Controls({ view }: { view: RoomView }) {
         tone="danger"
         onClick={() => void view.room.leave()}
       />
-    </footer>
+    </section>
   );
 }
 
