@@ -33,6 +33,10 @@ class CallFilter:
     until: datetime | None = None
 
 
+CallPage = Page[CallRecord]
+"""Calls, newest first."""
+
+
 class CallStore(Protocol):
     """Calls, kept. Implemented in ``store/calls.py``."""
 
