@@ -26,7 +26,7 @@ class ClipShelf:
         self._unlisten()
 
     async def ensure(self, items: Iterable[PlayItem]) -> None:
-        """Returns when the media process can play all of these. Raises `MediaError`, `OSError` for an unreadable file."""
+        """Returns when the media process can play all of these. Raises `MediaError`, and `OSError` for a lost file."""
         missing = {item.clip for item in items if isinstance(item, PlayClip)} - self._known
         for name in missing:
             task = self._there.get(name)

@@ -1,0 +1,55 @@
+"""Who may come in: the gateways of all organisations, kept at hand, because SIP asks before anything can be awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dialroom.rooms.ports import GatewayStore
+from dialroom.rooms.values import Gateway
+from dialroom.routing.gateways import Admission, Admitted, MustAuthenticate, Network, admit
+from dialroom.sip.admission import Admission as SipAdmission
+from dialroom.sip.admission import Admit, Challenge, Drop, Refuse
+from dialroom.sip.facts import RequestFacts
+
+REALM = "dialroom"
+
+
+class Gatekeeper:
+    """Answers SIP's question whether to let a request in. ``strangers``: ``403`` or ``drop``."""
+
+    def __init__(self, store: GatewayStore, allowed: Sequence[Network], strangers: str) -> None:
+        self._store = store
+        self._allowed = tuple(allowed)
+        self._silent = strangers == "drop"
+        self._gateways: tuple[Gateway, ...] = ()
+
+    async def refresh(self) -> None:
+        """Reads the gateways again. Call at start and after each change of one."""
+        self._gateways = await self._store.list()
+
+    def identify(self, facts: RequestFacts) -> Admission:
+        """Which gateway a request comes from, and why."""
+        proved = facts.authenticated if facts.authorization == "good" else None
+        return self.identify_source(facts.source_host, proved)
+
+    def identify_source(self, source: str, username: str | None = None) -> Admission:
+        """The same for an address, and the user name that was proved by digest."""
+        known = next((each.id for each in self._gateways if username and each.username == username), None)
+        return admit(source, self._gateways, self._allowed, known)
+
+    def admit(self, facts: RequestFacts) -> SipAdmission:
+        """SIP's hook."""
+        admission = self.identify(facts)
+        match admission:
+            case Admitted():
+                return Admit()
+            case MustAuthenticate() if facts.authorization != "wrong":
+                return Challenge(REALM)
+        why = admission.trace[-1].why if admission.trace else "not allowed"
+        return Drop(why) if self._silent else Refuse(403, why)
+
+    def password(self, realm: str, username: str) -> str | None:
+        """SIP's lookup of a digest user. User names are unique among gateways with one."""
+        if realm != REALM:
+            return None
+        return next((each.password for each in self._gateways if each.username == username), None)

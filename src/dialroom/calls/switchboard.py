@@ -1,0 +1,292 @@
+"""All phone calls of this process: taken, refused, run, taken up again after a restart, and ended when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from dialroom.auth.guesses import Allowed, Guesser
+from dialroom.auth.guesses import Guesses as GuessLimits
+from dialroom.calls.clips import ClipShelf
+from dialroom.calls.ending import refused
+from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.journal import CallJournal
+from dialroom.calls.limits import Bucket, EntryTones
+from dialroom.calls.negotiation import MediaSide
+from dialroom.calls.phone_call import PhoneCall
+from dialroom.calls.ports import CallStore
+from dialroom.calls.record import CallRecord
+from dialroom.calls.sip_leg import LegParts
+from dialroom.core import metrics
+from dialroom.core.clock import Clock
+from dialroom.core.errors import StoreUnavailable
+from dialroom.core.ids import new_id
+from dialroom.core.numbers import mask_number, number_from_sip_user
+from dialroom.flows.conversation import Caller, Conversation, DialInSettings
+from dialroom.flows.voice import Voice
+from dialroom.media.plane import MediaPlane
+from dialroom.net.sip_server import InviteSession
+from dialroom.prompts.catalogue import DEFAULT_LANGUAGE, Prompts
+from dialroom.rooms.directory import Rooms
+from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.ports import NumberStore
+from dialroom.rooms.values import Gateway, Number
+from dialroom.routing.decide import CallFacts, Decision, JoinRoom, Reject, decide
+from dialroom.routing.explain import Explanation, explain
+from dialroom.routing.gateways import Admitted
+from dialroom.sip.facts import RequestFacts
+
+_log = structlog.get_logger("dialroom.calls")
+
+RETRY_AFTER = (("Retry-After", "5"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What calls work with. ``house`` is the organisation that keeps the records of strangers' calls;
+    ``media_host`` is our media address as a peer (its address) reaches it."""
+
+    media: MediaPlane
+    clips: ClipShelf
+    prompts: Prompts
+    rooms: Rooms
+    meetings: Meetings
+    numbers: NumberStore
+    calls: CallStore
+    guesses: GuessLimits
+    gatekeeper: Gatekeeper
+    clock: Clock
+    house: str
+    media_host: Callable[[str], str]
+    dial_in: DialInSettings = DialInSettings()
+    max_calls: int = 5000
+
+
+class Switchboard:
+    """Takes SIP's hooks; `SipServer` gets `on_invite` and `on_refused`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._running: dict[str, PhoneCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._tones = EntryTones(desk.clock)
+        self._strangers = Bucket(desk.clock, rate=10.0, burst=100)
+        self.parts = LegParts(desk.media, desk.clips, self._tones.allow)
+
+    @property
+    def running(self) -> int:
+        """Calls running now."""
+        return len(self._running)
+
+    # --- SIP's hooks -------------------------------------------------------------------------------------------
+
+    def on_invite(self, invite: InviteSession) -> None:
+        """A call was let in."""
+        if self._stopping or self.running >= self.desk.max_calls:
+            reason = "server_stopping" if self._stopping else "no_capacity"
+            invite.reject(503, None, RETRY_AFTER)
+            self._start(self._record_refusal(invite.facts, 503, reason))
+            return
+        self._start(self._take(invite))
+
+    def on_refused(self, facts: RequestFacts, status: int, reason: str) -> None:
+        """A call was turned away at the door. Floods are counted, not recorded one by one."""
+        if self._strangers.allow():
+            self._start(self._record_refusal(facts, status, "stranger", reason))
+        else:
+            metrics.CALLS.labels("inbound", "rejected", "stranger").inc()
+
+    # --- taking a call -----------------------------------------------------------------------------------------
+
+    async def explain(self, organisation: str, to: str, from_user: str, source: str) -> Explanation:
+        """What would become of a call, as this organisation may know it."""
+        admission = self.desk.gatekeeper.identify_source(source)
+        if not isinstance(admission, Admitted):
+            return explain(admission, None)
+        facts = CallFacts(to, to, admission.gateway)
+        candidates = [each for each in await self._candidates(facts) if each.organisation == organisation]
+        return explain(admission, decide(facts, candidates))
+
+    async def _take(self, invite: InviteSession) -> None:
+        try:
+            await self._take_or_refuse(invite)
+        except StoreUnavailable:
+            _log.error("call.refused", sip_call_id=invite.call_id, reason="store_unavailable")
+            invite.reject(503, None, RETRY_AFTER)
+        except Exception:
+            invite.reject(500)
+            raise
+
+    async def _take_or_refuse(self, invite: InviteSession) -> None:
+        facts = invite.facts
+        admission = self.desk.gatekeeper.identify(facts)
+        gateway = admission.gateway if isinstance(admission, Admitted) else None
+        asked = CallFacts(facts.request_user, facts.to_user, gateway)
+        decision = decide(asked, await self._candidates(asked))
+        record = self._record(facts, decision, gateway)
+        record = replace(record, trace=admission.trace + decision.trace)
+        journal = CallJournal(record, self.desk.calls, self.desk.clock)
+        if isinstance(decision, Reject):
+            invite.reject(decision.status)
+            await journal.ended(refused(decision.status, decision.reason), None)
+            return
+        await journal.received()
+        number = await self._number(decision)
+        call = self._phone_call(invite, journal, number, decision)
+        await self._run(call, invite)
+
+    async def _run(self, call: PhoneCall, invite: InviteSession) -> None:
+        self._running[call.id] = call
+        metrics.CALLS_RUNNING.set(self.running)
+        try:
+            await call.run()
+        finally:
+            del self._running[call.id]
+            metrics.CALLS_RUNNING.set(self.running)
+
+    def _phone_call(self, invite: InviteSession, journal: CallJournal, number: Number, decision: Decision) -> PhoneCall:
+        straight_into = decision.room if isinstance(decision, JoinRoom) else None
+        return self.phone_call(invite, journal, number, straight_into, new_id("leg"), MediaSide(self._host(invite)))
+
+    def phone_call(
+        self,
+        invite: InviteSession,
+        journal: CallJournal,
+        number: Number,
+        straight_into: str | None,
+        leg: str,
+        side: MediaSide,
+    ) -> PhoneCall:
+        """A call with its conversation, not yet running."""
+        desk, record = self.desk, journal.record
+        guesser = Guesser(
+            organisation=record.organisation,
+            number=number.number,
+            caller=record.from_number or None,
+            source=invite.facts.source_host,
+        )
+        call = PhoneCall(leg, invite, side, journal, self.parts, straight_into)
+        call.conversation = Conversation(
+            leg=call.leg,
+            voice=Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE),
+            number=number,
+            caller=Caller(record.id, shown_name(record), record.from_number or None),
+            rooms=desk.rooms,
+            meetings=desk.meetings,
+            guesses=GuessCounter(desk.guesses, guesser),
+            journal=journal,
+            clock=desk.clock,
+            settings=desk.dial_in,
+        )
+        return call
+
+    # --- records -----------------------------------------------------------------------------------------------
+
+    async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str = "") -> None:
+        record = self._record(facts, None, None)
+        admission = self.desk.gatekeeper.identify(facts)
+        record = replace(record, trace=admission.trace)
+        if detail:
+            record = record.with_step(self.desk.clock.now(), "refused_at_the_door", detail)
+        journal = CallJournal(record, self.desk.calls, self.desk.clock)
+        await journal.ended(refused(status, reason), None)
+
+    def _record(self, facts: RequestFacts, decision: Decision | None, gateway: object) -> CallRecord:
+        number = decision.number if decision else None
+        owner = gateway if isinstance(gateway, Gateway) else None
+        region = owner.region if owner else None
+        organisation = number.organisation if number else owner.organisation if owner else self.desk.house
+        dialled = number.number if number else number_from_sip_user(facts.request_user, region)
+        return CallRecord(
+            id=new_id("call"),
+            organisation=organisation,
+            direction="inbound",
+            from_number=_caller_number(facts, region),
+            to_number=dialled or facts.request_user,
+            from_uri=facts.from_uri,
+            to_uri=facts.to_uri,
+            source=f"{facts.transport}:{facts.source_host}:{facts.source_port}",
+            sip_call_id=facts.call_id,
+            received_at=self.desk.clock.now(),
+            from_name=facts.from_display_name[:80],
+            gateway=owner.id if owner else None,
+            number=number.id if number else None,
+        )
+
+    async def _candidates(self, facts: CallFacts) -> list[Number]:
+        spelled = dict.fromkeys(spelling for _, wanted in facts.asked_for() for spelling in wanted)
+        return [number for spelling in spelled for number in await self.desk.numbers.dialled(spelling)]
+
+    async def _number(self, decision: Decision) -> Number:
+        if decision.number is None:
+            raise ValueError("a call that is taken has a number")
+        number = await self.desk.numbers.find(decision.number.organisation, decision.number.id)
+        if number is None:
+            raise StoreUnavailable("The number was deleted while it was called.")
+        return number
+
+    def _host(self, invite: InviteSession) -> str:
+        return self.desk.media_host(invite.facts.source_host)
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    async def stop(self, *, keep_calls: bool, patience: float = 3.0) -> None:
+        """New calls get 503. Running ones are hung up or, with ``keep_calls``, left for the next process."""
+        self._stopping = True
+        for call in tuple(self._running.values()):
+            call.hand_over() if keep_calls else await call.leg.hang_up("server_stopped")
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=patience)
+
+    def adopt(self, calls: Iterable[tuple[PhoneCall, InviteSession]]) -> None:
+        """Runs calls of an earlier process."""
+        for call, invite in calls:
+            self._start(self._run(call, invite))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("call.crashed", exc_info=error)
+
+
+class GuessCounter:
+    """The limits on wrong tries, for one call."""
+
+    def __init__(self, limits: GuessLimits, guesser: Guesser) -> None:
+        self._limits = limits
+        self._guesser = guesser
+
+    async def check(self) -> float | None:
+        """Seconds to wait before the next entry may be looked at; None if none may be."""
+        verdict = await self._limits.check(self._guesser)
+        return verdict.delay if isinstance(verdict, Allowed) else None
+
+    async def wrong(self) -> None:
+        """One more wrong entry."""
+        await self._limits.wrong(self._guesser)
+
+
+def shown_name(record: CallRecord) -> str:
+    """What others in the room see: the caller's name if there is one that is not a number, else the masked number."""
+    name = "".join(letter for letter in record.from_name if letter.isprintable()).strip()[:60]
+    if name and not any(letter.isdigit() for letter in name) and "@" not in name:
+        return name
+    return mask_number(record.from_number) if record.from_number else "Phone"
+
+
+def _caller_number(facts: RequestFacts, region: str | None) -> str:
+    """The asserted identity before From (RFC 3325); E.164 where it is one. Nothing for a caller who withholds it."""
+    user = facts.asserted_user or facts.from_user
+    if user.lower() in ("", "anonymous", "unavailable", "restricted", "unknown"):
+        return ""
+    return number_from_sip_user(user, region) or user[:64]

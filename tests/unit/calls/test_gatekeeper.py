@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from dialroom.calls.gatekeeper import REALM, Gatekeeper
+from dialroom.rooms.values import Gateway
+from dialroom.sip.admission import Admit, Challenge, Drop, Refuse
+from dialroom.sip.facts import RequestFacts
+from tests.unit.routing.values import gateway
+
+LOOPBACK = [ip_network("127.0.0.0/8")]
+
+
+class Gateways:
+    """As much of a `GatewayStore` as is asked."""
+
+    def __init__(self, *gateways: Gateway) -> None:
+        self.gateways = gateways
+
+    async def list(self) -> tuple[Gateway, ...]:
+        return self.gateways
+
+
+async def gatekeeper(*gateways: Gateway, strangers: str = "403") -> Gatekeeper:
+    keeper = Gatekeeper(Gateways(*gateways), LOOPBACK, strangers)  # type: ignore[arg-type]
+    await keeper.refresh()
+    return keeper
+
+
+def invite(source: str, authorization: str = "none", user: str | None = None) -> RequestFacts:
+    return RequestFacts("INVITE", source, 5060, "udp", authorization=authorization, authenticated=user)
+
+
+async def test_loopback_is_let_in_and_a_stranger_refused() -> None:
+    keeper = await gatekeeper()
+    assert isinstance(keeper.admit(invite("127.0.0.1")), Admit)
+    verdict = keeper.admit(invite("192.0.2.9"))
+    assert isinstance(verdict, Refuse)
+    assert verdict.status == 403
+    assert "192.0.2.9" in verdict.reason
+
+
+async def test_strangers_may_get_no_answer_at_all() -> None:
+    keeper = await gatekeeper(strangers="drop")
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Drop)
+
+
+async def test_a_gateway_with_a_password_is_challenged_until_it_proves_itself() -> None:
+    keeper = await gatekeeper(gateway("trunk", username="acme"))
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Challenge)
+    assert isinstance(keeper.admit(invite("192.0.2.9", "stale", "acme")), Challenge)
+    assert isinstance(keeper.admit(invite("192.0.2.9", "good", "acme")), Admit)
+
+
+@pytest.mark.parametrize(("authorization", "user"), [("wrong", "acme"), ("good", "somebody")])
+async def test_a_wrong_proof_does_not_let_in(authorization: str, user: str) -> None:
+    keeper = await gatekeeper(gateway("trunk", username="acme"))
+    assert not isinstance(keeper.admit(invite("192.0.2.9", authorization, user)), Admit)
+
+
+async def test_passwords_are_found_in_our_realm_only() -> None:
+    keeper = await gatekeeper(gateway("trunk", username="acme"))
+    assert keeper.password(REALM, "acme") == "secret"
+    assert keeper.password("elsewhere", "acme") is None
+    assert keeper.password(REALM, "nobody") is None
+
+
+async def test_a_gateway_made_later_is_known_after_a_refresh() -> None:
+    store = Gateways()
+    keeper = Gatekeeper(store, LOOPBACK, "403")  # type: ignore[arg-type]
+    await keeper.refresh()
+    store.gateways = (gateway("carrier", "192.0.2.0/24"),)
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Refuse)
+    await keeper.refresh()
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Admit)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+
+from dialroom.calls.ending import refused, signalled
+from dialroom.calls.journal import CallJournal
+from dialroom.calls.record import MAX_STEPS
+from dialroom.core.clock import SystemClock
+from dialroom.core.errors import StoreUnavailable
+from dialroom.flows.stages import AskingCode, InRoom, Stage
+from dialroom.media.protocol import Statistics
+from dialroom.rooms.values import Participant
+from dialroom.sip.session.events import Ended
+
+from .memory_calls import NOON, MemoryCalls, call_record
+
+SEATED = Participant(
+    id="part_one",
+    organisation="org_a",
+    room="room_one",
+    session="sess_one",
+    identity="phone:call_one",
+    name="Phone",
+    kind="phone",
+    role="guest",
+    joined_at=NOON,
+)
+IN_ROOM = InRoom(room="room_one", session="sess_one", participant="part_one")
+
+
+@pytest.fixture
+def store() -> MemoryCalls:
+    return MemoryCalls()
+
+
+@pytest.fixture
+def journal(store: MemoryCalls) -> CallJournal:
+    return CallJournal(call_record(), store, SystemClock())
+
+
+async def test_a_whole_call_is_written_with_every_step_and_event(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.received()
+    await journal.answered("leg_one", "PCMU")
+    await journal.reached(AskingCode(), "code_asked")
+    await journal.seated(SEATED)
+    await journal.reached(IN_ROOM, "joined")
+    await journal.ended(signalled(Ended("", "remote")), Statistics(packets_received=50))
+    record = store.records["call_one"]
+    assert [step.what for step in record.steps] == ["received", "answered", "code_asked", "joined", "ended"]
+    assert [step.at for step in record.steps] == sorted(step.at for step in record.steps)
+    assert store.told == ["call.received", "call.answered", "call.joined", "call.ended"]
+    assert record.state == "ended"
+    assert record.ending is not None
+    assert record.ending.by == "caller"
+    assert record.statistics == Statistics(packets_received=50)
+    assert record.answered_at
+    assert record.joined_at
+    assert record.ended_at
+
+
+async def test_a_refused_call_is_told_as_refused(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.ended(refused(404, "unknown_number"), None)
+    assert store.told == ["call.refused"]
+    assert store.events[0].data["call"]["ending"]["sip_code"] == 404
+
+
+async def test_a_call_ends_once(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.ended(refused(404, "unknown_number"), None)
+    await journal.ended(refused(500, "again"), None)
+    assert store.told == ["call.refused"]
+
+
+async def test_joining_is_told_once_though_the_caller_is_moved(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.seated(SEATED)
+    await journal.seated(SEATED)
+    assert store.told == ["call.joined"]
+
+
+async def test_a_call_that_left_the_room_is_only_answered_again(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.seated(SEATED)
+    await journal.reached(IN_ROOM)
+    assert store.records["call_one"].state == "in_room"
+    await journal.reached(AskingCode())
+    assert store.records["call_one"].state == "answered"
+
+
+async def test_what_is_needed_to_resume_is_written_with_each_stage(journal: CallJournal, store: MemoryCalls) -> None:
+    def snapshot(stage: Stage) -> bytes:
+        return type(stage).__name__.encode()
+
+    journal.snapshot = snapshot
+    await journal.reached(AskingCode(), "code_asked")
+    assert store.resumes["call_one"] == b"AskingCode"
+    await journal.reached(IN_ROOM, "joined")
+    assert store.resumes["call_one"] == b"InRoom"
+    await journal.signalled()
+    await journal.ended(signalled(Ended("", "remote")), None)
+    assert store.resumes == {}
+
+
+async def test_a_call_goes_on_while_the_database_is_away_and_nothing_is_lost(
+    journal: CallJournal, store: MemoryCalls
+) -> None:
+    await journal.received()
+    store.away = True
+    await journal.answered("leg_one", "PCMU")
+    await journal.note("code_wrong")
+    await journal.signalled()
+    store.away = False
+    await journal.seated(SEATED)
+    assert store.told == ["call.received", "call.answered", "call.joined"]
+    assert [step.what for step in store.records["call_one"].steps] == ["received", "answered", "code_wrong"]
+
+
+async def test_no_call_is_taken_without_a_record(journal: CallJournal, store: MemoryCalls) -> None:
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        await journal.received()
+
+
+async def test_an_endless_call_keeps_its_first_and_last_steps(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.note("first")
+    for _ in range(MAX_STEPS + 50):
+        await journal.note("muted")
+    await journal.note("last")
+    steps = store.records["call_one"].steps
+    assert len(steps) <= MAX_STEPS
+    assert (steps[0].what, steps[-1].what) == ("first", "last")
