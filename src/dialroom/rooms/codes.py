@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 from typing import Final
@@ -28,7 +29,7 @@ def draw_code(length: int) -> str:
 
 def is_trivial(code: str) -> bool:
     """Whether a code is a pattern: three or fewer different digits, a run up or down, or a part repeated."""
-    steps = {(int(b) - int(a)) % 10 for a, b in zip(code, code[1:], strict=False)}
+    steps = {(int(b) - int(a)) % 10 for a, b in itertools.pairwise(code)}
     repeated = any(code == code[:n] * (len(code) // n) for n in range(1, len(code) // 2 + 1) if len(code) % n == 0)
     return len(set(code)) <= 3 or len(steps) == 1 or repeated
 

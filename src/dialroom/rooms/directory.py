@@ -69,28 +69,7 @@ class Rooms:
 
     async def create(self, organisation: str, new: NewRoom) -> Room:
         """Make a room. Raises Invalid, CodeTaken, SlugTaken."""
-        now = self._clock.now()
-        room = Room(
-            id=new_id("room"),
-            organisation=organisation,
-            name=new.name.strip(),
-            slug=new.slug or draw_slug(),
-            dial_in=new.dial_in,
-            code=new.code if new.dial_in else None,
-            pin=new.pin or None,
-            language=new.language,
-            opens_at=new.opens_at,
-            expires_at=new.expires_at,
-            max_participants=new.max_participants,
-            locked=new.locked,
-            starts_with=new.starts_with,
-            guests=new.guests,
-            host_key=secrets.token_urlsafe(24),
-            metadata=dict(new.metadata),
-            created_at=now,
-            updated_at=now,
-        )
-        check_room(room)
+        room = new_room(organisation, new, self._clock.now())
         return await self._write(room, self._store.create, draw_slugs=new.slug is None)
 
     async def read(self, organisation: str, room: str) -> Room:
@@ -184,6 +163,32 @@ class Rooms:
     def _tell(self, after: Room | None, before: Room) -> None:
         for listener in self._listeners:
             listener(after, before)
+
+
+def new_room(organisation: str, new: NewRoom, now: datetime) -> Room:
+    """The room that `new` describes; without a given code it has none yet. Raises Invalid."""
+    room = Room(
+        id=new_id("room"),
+        organisation=organisation,
+        name=new.name.strip(),
+        slug=new.slug or draw_slug(),
+        dial_in=new.dial_in,
+        code=new.code if new.dial_in else None,
+        pin=new.pin or None,
+        language=new.language,
+        opens_at=new.opens_at,
+        expires_at=new.expires_at,
+        max_participants=new.max_participants,
+        locked=new.locked,
+        starts_with=new.starts_with,
+        guests=new.guests,
+        host_key=secrets.token_urlsafe(24),
+        metadata=dict(new.metadata),
+        created_at=now,
+        updated_at=now,
+    )
+    check_room(room)
+    return room
 
 
 def draw_slug() -> str:

@@ -322,6 +322,7 @@ class Meetings:
                 self._roster.sit(live, seat)
                 self._roster.expect(participant.id)
                 waiting.append(seat.participant)
+            _log.info("session.adopted", session=session.id, room=room.id, participants=len(participants))
         return tuple(waiting)
 
     async def _end_stored(self, session: Session, participants: tuple[Participant, ...]) -> None:

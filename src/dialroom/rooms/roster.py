@@ -118,6 +118,9 @@ class Roster:
             self._stand_up(where, left)
         if starting:
             self.open(live)
+            _log.info(
+                "session.started", session=live.session.id, room=live.room.id, organisation=live.room.organisation
+            )
         seat = Seat(participant, connection, self._tasks)
         self.sit(live, seat)
         metrics.PARTICIPANTS_JOINED.labels(participant.kind).inc()
@@ -169,7 +172,6 @@ class Roster:
         self.by_room[live.room.id] = live
         self.by_session[live.session.id] = live
         metrics.SESSIONS.set(len(self.by_session))
-        _log.info("session.started", session=live.session.id, room=live.room.id, organisation=live.room.organisation)
         self.room_changed(live.room)
 
     def sit(self, live: Live, seat: Seat) -> None:

@@ -1,0 +1,1 @@
+"""Events delivered to receivers outside: signed, in order, retried for 72 hours, replayable."""

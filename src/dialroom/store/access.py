@@ -1,0 +1,185 @@
+"""API keys, guess counters and idempotency keys in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, tuple_, update
+
+from dialroom.auth.guesses import Counter, Scope
+from dialroom.auth.idempotency import IdempotencyRecord
+from dialroom.auth.keys import ApiKey
+from dialroom.core.errors import NotFound
+from dialroom.core.events import Event
+from dialroom.core.paging import Page
+from dialroom.store.database import Database
+from dialroom.store.outbox import write_events
+from dialroom.store.paging import read_page, upserting
+from dialroom.store.tables import api_keys, guesses, idempotency_keys, micros, micros_or_none, moment, moment_or_none
+
+
+class SqlKeys:
+    """`KeyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, key: str) -> ApiKey | None:
+        query = select(api_keys).where(api_keys.c.id == key)
+        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        return _key(row) if row else None
+
+    async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[ApiKey]:
+        query = select(api_keys).where(api_keys.c.organisation == organisation)
+        return await self._database.read(
+            lambda c: read_page(c, query, api_keys.c.created_at, api_keys.c.id, cursor, limit, _key)
+        )
+
+    async def create(self, key: ApiKey) -> None:
+        values = key_row(key)
+        await self._database.write(lambda c: c.execute(insert(api_keys), values))
+
+    async def revoke(self, organisation: str, key: str, at: datetime) -> None:
+        query = (
+            update(api_keys)
+            .where(api_keys.c.organisation == organisation, api_keys.c.id == key)
+            .values(revoked_at=micros(at))
+        )
+        if await self._database.write(lambda c: c.execute(query).rowcount) == 0:
+            raise NotFound(f"There is no key {key!r}.")
+
+
+class SqlGuesses:
+    """`GuessStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def counters(self, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]:
+        return await self._database.read(lambda c: _counters(c, keys))
+
+    async def count(self, keys: Sequence[tuple[Scope, str]], now: datetime, window: timedelta) -> tuple[Counter, ...]:
+        over = micros(now - window)
+
+        def work(connection: Connection) -> tuple[Counter, ...]:
+            for scope, key in sorted(keys):  # always in the same order, so that two transactions cannot deadlock
+                statement = upserting(connection, guesses)
+                going = guesses.c.window_started > over
+                counted = {
+                    "wrong": case((going, guesses.c.wrong + 1), else_=1),
+                    "window_started": case((going, guesses.c.window_started), else_=statement.excluded.window_started),
+                }
+                row = {"scope": scope, "key": key, "window_started": micros(now), "wrong": 1}
+                connection.execute(statement.on_conflict_do_update(index_elements=["scope", "key"], set_=counted), row)
+            return _counters(connection, keys)
+
+        return await self._database.write(work)
+
+    async def announce(self, events: Sequence[Event]) -> None:
+        await self._database.write(lambda c: write_events(c, events), events)
+
+    async def prune(self, before: datetime) -> None:
+        """Forget windows that began before this time."""
+        await self._database.write(
+            lambda c: c.execute(delete(guesses).where(guesses.c.window_started < micros(before)))
+        )
+
+
+class SqlIdempotency:
+    """`IdempotencyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(
+        self, record: IdempotencyRecord, expired: datetime, abandoned: datetime
+    ) -> IdempotencyRecord | None:
+        this = and_(idempotency_keys.c.organisation == record.organisation, idempotency_keys.c.key == record.key)
+        stale = or_(
+            idempotency_keys.c.started_at < micros(expired),
+            and_(idempotency_keys.c.status.is_(None), idempotency_keys.c.started_at < micros(abandoned)),
+        )
+
+        def work(connection: Connection) -> IdempotencyRecord | None:
+            connection.execute(delete(idempotency_keys).where(this, stale))
+            statement = upserting(connection, idempotency_keys).on_conflict_do_nothing()
+            if connection.execute(statement, _idempotency_row(record)).rowcount:
+                return None
+            return _idempotency(connection.execute(select(idempotency_keys).where(this)).one())
+
+        return await self._database.write(work)
+
+    async def finish(self, organisation: str, key: str, status: int, body: bytes) -> None:
+        query = (
+            update(idempotency_keys)
+            .where(idempotency_keys.c.organisation == organisation, idempotency_keys.c.key == key)
+            .values(status=status, body=body)
+        )
+        await self._database.write(lambda c: c.execute(query))
+
+    async def abandon(self, organisation: str, key: str) -> None:
+        query = delete(idempotency_keys).where(
+            idempotency_keys.c.organisation == organisation,
+            idempotency_keys.c.key == key,
+            idempotency_keys.c.status.is_(None),
+        )
+        await self._database.write(lambda c: c.execute(query))
+
+    async def prune(self, before: datetime) -> None:
+        """Forget keys that were first used before this time."""
+        await self._database.write(
+            lambda c: c.execute(delete(idempotency_keys).where(idempotency_keys.c.started_at < micros(before)))
+        )
+
+
+def key_row(key: ApiKey) -> dict[str, Any]:
+    """The key as it is stored."""
+    return {
+        "id": key.id,
+        "organisation": key.organisation,
+        "name": key.name,
+        "secret_hash": key.secret_hash,
+        "created_at": micros(key.created_at),
+        "revoked_at": micros_or_none(key.revoked_at),
+    }
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        organisation=row.organisation,
+        name=row.name,
+        secret_hash=bytes(row.secret_hash),
+        created_at=moment(row.created_at),
+        revoked_at=moment_or_none(row.revoked_at),
+    )
+
+
+def _counters(connection: Connection, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]:
+    query = select(guesses).where(tuple_(guesses.c.scope, guesses.c.key).in_(list(keys)))
+    rows = connection.execute(query).all()
+    return tuple(Counter(row.scope, row.key, row.wrong, moment(row.window_started)) for row in rows)
+
+
+def _idempotency_row(record: IdempotencyRecord) -> dict[str, Any]:
+    return {
+        "organisation": record.organisation,
+        "key": record.key,
+        "request_hash": record.request_hash,
+        "started_at": micros(record.started_at),
+        "status": record.status,
+        "body": record.body,
+    }
+
+
+def _idempotency(row: Row[Any]) -> IdempotencyRecord:
+    return IdempotencyRecord(
+        organisation=row.organisation,
+        key=row.key,
+        request_hash=bytes(row.request_hash),
+        started_at=moment(row.started_at),
+        status=row.status,
+        body=None if row.body is None else bytes(row.body),
+    )

@@ -1,0 +1,156 @@
+"""The database: sync SQLAlchemy in threads, so that the event loop never waits for a disk.
+
+SQLite has one writer thread, whose transactions open with BEGIN IMMEDIATE (a plain BEGIN that reads and then writes
+fails at once when another has written in between, whatever the busy timeout), and a few readers. PostgreSQL has a
+thread for each pooled connection. A write goes on to its end when the task that asked for it is cancelled; its events
+are published after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dialroom.core import metrics
+from dialroom.core.bus import EventBus
+from dialroom.core.errors import Invalid, StoreUnavailable
+from dialroom.core.events import Event
+
+T = TypeVar("T")
+_log = structlog.get_logger("dialroom.store")
+_READERS = 3
+_POOL = 8
+_RETRIED = frozenset({"40001", "40P01"})
+_TRIES = 4
+
+
+class Database:
+    """Runs transactions. `read` and `write` take a function of a connection, which runs in a thread."""
+
+    def __init__(self, url: str, bus: EventBus) -> None:
+        self._bus = bus
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.sqlite:
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", 1)
+            self._reader = _sqlite_engine(url, "BEGIN", _READERS)
+            self._write_threads = ThreadPoolExecutor(1, "store-write")
+            self._read_threads = ThreadPoolExecutor(_READERS, "store-read")
+        else:
+            self._writer = self._reader = create_engine(
+                url,
+                pool_size=_POOL,
+                max_overflow=0,
+                pool_timeout=5,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5, "options": "-c statement_timeout=10000"},
+            )
+            self._write_threads = self._read_threads = ThreadPoolExecutor(_POOL, "store")
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that writes, for migrations."""
+        return self._writer
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction that only reads. Raises StoreUnavailable."""
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._read_threads, _transact, self._reader, work)
+        finally:
+            metrics.STORE_SECONDS.labels("read").observe(time.perf_counter() - started)
+
+    async def write(self, work: Callable[[Connection], T], events: Sequence[Event] = ()) -> T:
+        """Run `work` in one transaction and publish `events`, which it must have written, after the commit.
+
+        Raises StoreUnavailable, Invalid for text the database cannot hold, and SQLAlchemy's IntegrityError.
+        """
+        task = asyncio.get_running_loop().create_task(self._write(work, events))
+        self._tasks.add(task)
+        task.add_done_callback(self._written)
+        return await asyncio.shield(task)
+
+    async def _write(self, work: Callable[[Connection], T], events: Sequence[Event]) -> T:
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            result = await loop.run_in_executor(self._write_threads, _transact, self._writer, work)
+        finally:
+            metrics.STORE_SECONDS.labels("write").observe(time.perf_counter() - started)
+        self._bus.publish(events)
+        return result
+
+    def _written(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever awaited the write has it
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the connections."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.get_running_loop().run_in_executor(None, self.dispose)
+
+    def dispose(self) -> None:
+        """The same for a database that has no event loop."""
+        self._write_threads.shutdown()
+        self._read_threads.shutdown()
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except IntegrityError:
+            raise
+        except DataError as error:
+            raise Invalid(
+                "A text holds characters the database cannot keep.", "Leave out control characters."
+            ) from error
+        except (DBAPIError, PoolTimeout) as error:
+            if attempt < _TRIES and _sqlstate(error) in _RETRIED:
+                continue
+            _log.error("store.unavailable", problem=str(error.__cause__ or error))
+            raise StoreUnavailable from error
+        except SQLAlchemyError:
+            raise
+    raise StoreUnavailable  # pragma: no cover - the loop returns or raises
+
+
+def _sqlstate(error: SQLAlchemyError) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _sqlite_engine(url: str, begin: str, connections: int) -> Engine:
+    path = make_url(url).database
+    if not path or path == ":memory:":
+        raise ValueError("SQLite needs a file: reader and writer are different connections")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=connections, max_overflow=0, connect_args={"timeout": 5})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy begins, not the driver
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

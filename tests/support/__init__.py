@@ -1,0 +1,1 @@
+"""What tests share: a clock they own, builders of values, an open store."""
