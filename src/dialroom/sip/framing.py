@@ -56,6 +56,11 @@ class StreamFramer:
         """Why the stream cannot go on, or None."""
         return self._dead
 
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun and is not complete."""
+        return bool(self._need or self._scanned)
+
     def _skip_blank(self) -> int:
         """Drop CRLFs between messages; every pair of them is a ping."""
         if self._need or self._scanned:
@@ -75,7 +80,7 @@ class StreamFramer:
     def _next(self) -> bytes | None:
         buffer = self._buffer
         if not self._need:
-            if not buffer or buffer in (b"\r\n", b"\r\n\r", b"\r"):
+            if b"\r\n\r".startswith(buffer):
                 return None
             end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
             if end < 0:

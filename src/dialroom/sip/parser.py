@@ -80,13 +80,9 @@ def _start(line: str) -> Request | Response:
         if _VERSION.fullmatch(version):
             return _Unreadable("only SIP/2.0 is spoken here", 505)
         raise SipError("this is not SIP")
-    if target[0] == "<" or not target.isprintable() and not _utf8_printable(target):
+    if target[0] == "<" or any(char < " " or char == "\x7f" for char in target):
         return _Unreadable("the Request-URI is malformed", 400)
     return Request(method, target)
-
-
-def _utf8_printable(target: str) -> bool:
-    return all(char >= " " and char != "\x7f" for char in target)
 
 
 def _read_fields(message: Message, lines: list[str]) -> None:

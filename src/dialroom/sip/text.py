@@ -137,7 +137,9 @@ def unescape(text: str) -> str:
     """Percent-escapes of a URI decoded as UTF-8; broken escapes stay as they are."""
     if "%" not in text:
         return text
-    raw = _PERCENT.sub(lambda hit: chr(0xDC00 + int(hit[1], 16)) if int(hit[1], 16) > 127 else chr(int(hit[1], 16)), text)
+    raw = _PERCENT.sub(
+        lambda hit: chr(0xDC00 + int(hit[1], 16)) if int(hit[1], 16) > 127 else chr(int(hit[1], 16)), text
+    )
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 

@@ -70,16 +70,14 @@ class Via:
 
 
 def parse_via(text: str) -> Via:
-    """The first Via of a field; what follows a comma is checked for form only as far as it is split. Raises SipError."""
+    """The first Via of a field. Raises SipError."""
     first = split_outside(text, ",", angles=False)[0] if "," in text else text
     protocol = _PROTOCOL.match(first)
     if protocol is None:
         raise SipError("Via is malformed")
     sent_by, semicolon, parameters = first[protocol.end() :].partition(";")
     host, port = parse_host_port(sent_by)
-    return Via(
-        protocol[1].lower(), host, port, parse_parameters(parameters, strict=True) if semicolon else ()
-    )
+    return Via(protocol[1].lower(), host, port, parse_parameters(parameters, strict=True) if semicolon else ())
 
 
 def without_first(text: str) -> str:

@@ -1,8 +1,8 @@
 """INVITE client transaction (RFC 3261 §17.1.1, RFC 6026 §7.2).
 
-    Calling ─ 1xx ─→ Proceeding ─ 2xx ─────→ Accepted ─ M ─→ Terminated
-            └ B, transport error ─→ Terminated
-                                └ 300–699 ─→ Completed ─ D ─→ Terminated
+Calling ─ 1xx ─→ Proceeding ─ 2xx ─────→ Accepted ─ M ─→ Terminated
+        └ B, transport error ─→ Terminated
+                            └ 300–699 ─→ Completed ─ D ─→ Terminated
 """
 
 from __future__ import annotations

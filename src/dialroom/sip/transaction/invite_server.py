@@ -1,8 +1,8 @@
 """INVITE server transaction (RFC 3261 §17.2.1, RFC 6026 §7.1).
 
-    INVITE → Proceeding ─ 2xx ──────→ Accepted ─ L ─→ Terminated
-                        └ 300–699 ─→ Completed ─ ACK ─→ Confirmed ─ I ─→ Terminated
-                                               └ H ─→ Terminated (no ACK came)
+INVITE → Proceeding ─ 2xx ──────→ Accepted ─ L ─→ Terminated
+                    └ 300–699 ─→ Completed ─ ACK ─→ Confirmed ─ I ─→ Terminated
+                                           └ H ─→ Terminated (no ACK came)
 """
 
 from __future__ import annotations

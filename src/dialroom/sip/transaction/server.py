@@ -1,6 +1,6 @@
 """Non-INVITE server transaction (RFC 3261 §17.2.2).
 
-    request → Trying ─ 1xx ─→ Proceeding ─ 200–699 ─→ Completed ─ J ─→ Terminated
+request → Trying ─ 1xx ─→ Proceeding ─ 200–699 ─→ Completed ─ J ─→ Terminated
 """
 
 from __future__ import annotations

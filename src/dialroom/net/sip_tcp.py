@@ -1,0 +1,182 @@
+"""TCP under the SIP endpoint: streams in both directions, framed, bounded, closed when they misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable
+
+from dialroom.sip.address import Address
+from dialroom.sip.errors import SipError
+from dialroom.sip.framing import StreamFramer
+
+Receiver = Callable[[bytes, Address], None]
+ConnectionHook = Callable[[int], None]
+
+MAX_CONNECTIONS = 4096
+_MAX_PER_HOST = 1024
+_MAX_UNSENT = 1_000_000
+"""Bytes waiting for a peer that does not read; beyond that its stream is closed."""
+_CONNECT_TIMEOUT = 10.0
+_PARTIAL_TIMEOUT = 30.0
+"""Seconds within which a message that has begun must be complete."""
+_IDLE_TIMEOUT = 3600.0
+_MAX_QUEUED = 64
+"""Messages that wait for a connection being opened."""
+
+
+class Connection(asyncio.Protocol):
+    """One stream."""
+
+    def __init__(self, owner: TcpTransport, number: int) -> None:
+        self._owner = owner
+        self._framer = StreamFramer()
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.number = number
+        self.peer = Address("tcp", "", 0, number)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the stream is open."""
+        if not isinstance(transport, asyncio.Transport):
+            return
+        self._transport = transport
+        name = transport.get_extra_info("peername") or ("", 0)
+        self.peer = Address("tcp", str(name[0]), int(name[1]), self.number)
+        self._watch(_PARTIAL_TIMEOUT)
+        if not self._owner.opened(self):
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes. A stream that cannot be framed any more is closed, never searched for the next message."""
+        try:
+            messages, pings = self._framer.receive(data)
+        except SipError:
+            self.close()
+            return
+        if pings:
+            self.write(b"\r\n")
+        for message in messages:
+            self._owner.receive(message, self.peer)
+        if self._framer.dead is not None:
+            self.close()
+            return
+        self._watch(_PARTIAL_TIMEOUT if self._framer.partial else _IDLE_TIMEOUT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the stream is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.closed(self)
+
+    def write(self, data: bytes) -> bool:
+        """Send bytes; False when the stream is closing. A peer that does not read is cut off."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT:
+            self._transport.abort()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the stream after what was written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _watch(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.close)
+
+
+class TcpTransport:
+    """A listening socket, the streams it took, and those we opened."""
+
+    def __init__(self, receive: Receiver, connected: ConnectionHook, disconnected: ConnectionHook) -> None:
+        self.receive = receive
+        self._connected = connected
+        self._disconnected = disconnected
+        self._numbers = itertools.count(1)
+        self._by_number: dict[int, Connection] = {}
+        self._by_peer: dict[tuple[str, int], Connection] = {}
+        self._per_host: dict[str, int] = {}
+        self._opening: dict[tuple[str, int], deque[tuple[bytes, Callable[[], None]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Listen. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._make, host, port)
+
+    def _make(self) -> Connection:
+        return Connection(self, next(self._numbers))
+
+    def opened(self, connection: Connection) -> bool:
+        """A stream is open; False when there are too many, in all or from its host."""
+        host = connection.peer.host
+        if len(self._by_number) >= MAX_CONNECTIONS or self._per_host.get(host, 0) >= _MAX_PER_HOST:
+            return False
+        self._by_number[connection.number] = connection
+        self._by_peer[(host, connection.peer.port)] = connection
+        self._per_host[host] = self._per_host.get(host, 0) + 1
+        self._connected(connection.number)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """A stream is gone."""
+        if self._by_number.pop(connection.number, None) is None:
+            return
+        host = connection.peer.host
+        if self._by_peer.get((host, connection.peer.port)) is connection:
+            del self._by_peer[(host, connection.peer.port)]
+        self._per_host[host] -= 1
+        if not self._per_host[host]:
+            del self._per_host[host]
+        self._disconnected(connection.number)
+
+    def send(self, data: bytes, target: Address, failed: Callable[[], None]) -> None:
+        """Send by the target's stream, else by one to its host and port, else by a new one."""
+        connection = self._by_number.get(target.connection) if target.connection is not None else None
+        connection = connection or self._by_peer.get((target.host, target.port))
+        if connection is not None:
+            if not connection.write(data):
+                failed()
+            return
+        peer = (target.host, target.port)
+        waiting = self._opening.get(peer)
+        if waiting is None:
+            self._opening[peer] = deque([(data, failed)])
+            task = asyncio.ensure_future(self._open(peer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif len(waiting) < _MAX_QUEUED:
+            waiting.append((data, failed))
+        else:
+            failed()
+
+    async def _open(self, peer: tuple[str, int]) -> None:
+        loop = asyncio.get_running_loop()
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                _, connection = await loop.create_connection(self._make, *peer)
+        except (OSError, TimeoutError):
+            connection = None
+        for data, failed in self._opening.pop(peer, ()):
+            if connection is None or not connection.write(data):
+                failed()
+
+    async def close(self) -> None:
+        """Stop listening and close every stream."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._by_number.values()):
+            connection.close()
+        if self._server is not None:
+            await self._server.wait_closed()

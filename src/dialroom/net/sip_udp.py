@@ -1,0 +1,83 @@
+"""UDP under the SIP endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import lru_cache
+
+from dialroom.sip.address import Address, ip_literal
+
+Receiver = Callable[[bytes, Address], None]
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Bytes asked of the kernel, so that a burst of set-ups waits there instead of being lost."""
+
+
+class UdpTransport(asyncio.DatagramProtocol):
+    """One bound datagram socket."""
+
+    def __init__(self, receive: Receiver) -> None:
+        self._receive = receive
+        self._transport: asyncio.DatagramTransport | None = None
+        self.port = 0
+        self.family = socket.AF_INET
+
+    @classmethod
+    async def bind(cls, host: str, port: int, receive: Receiver) -> UdpTransport:
+        """Bind. Raises OSError."""
+        literal = ip_literal(host)
+        family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            bound.setblocking(False)
+            bound.bind((host, port))
+        except OSError:
+            bound.close()
+            raise
+        self = cls(receive)
+        self.family = family
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
+        self.port = int(bound.getsockname()[1])
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the socket is ready."""
+        if isinstance(transport, asyncio.DatagramTransport):
+            self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """asyncio: a datagram."""
+        self._receive(data, Address("udp", addr[0], addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """asyncio: an ICMP error for something sent earlier; which one is not told, and the timers will notice."""
+
+    def send(self, data: bytes, target: Address) -> bool:
+        """Send a datagram; False when it cannot even leave (wrong family, socket closed)."""
+        literal = ip_literal(target.host)
+        family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
+        if self._transport is None or self._transport.is_closing() or family != self.family:
+            return False
+        self._transport.sendto(data, (target.host, target.port))
+        return True
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+@lru_cache(maxsize=1024)
+def local_address_towards(peer: str) -> str:
+    """Our address as the kernel would use it to reach `peer`; loopback when there is no route."""
+    literal = ip_literal(peer)
+    family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing: it only makes the kernel choose a source address.
+            probe.connect((peer.strip("[]"), 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "::1" if family == socket.AF_INET6 else "127.0.0.1"

@@ -1,0 +1,499 @@
+"""A SIP user agent, sans-IO: messages in, messages and happenings out, one deadline.
+
+Feed `receive` and `handle_timeout`; afterwards carry out `take_sends()` and tell `take_happenings()`. A message is
+matched to a transaction, else to a dialog; what matches neither and would begin something new is first shown to the
+admission hook, and refused without leaving more than one line in a bounded table: strangers cost no state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from dialroom.sip.address import Address, wire_host
+from dialroom.sip.admission import Admission, AdmissionHook, Admit, Challenge, Drop, Refuse
+from dialroom.sip.auth import Credentials, DigestServer
+from dialroom.sip.checks import Rejection, inspect
+from dialroom.sip.dialog import Dialog, DialogId
+from dialroom.sip.errors import LocalError, SipError
+from dialroom.sip.facts import RequestFacts, read_facts
+from dialroom.sip.headers.name_addr import NameAddr, parse_name_addr
+from dialroom.sip.headers.via import MAGIC_COOKIE, without_first
+from dialroom.sip.message import Request, Response, respond_to
+from dialroom.sip.parser import check_request, check_response, parse
+from dialroom.sip.schedule import Schedule
+from dialroom.sip.session import invite as invite_op
+from dialroom.sip.session.context import ALLOW, ClientHandle, FailureHandler, ResponseHandler, ServerHandle
+from dialroom.sip.session.events import SessionEvent
+from dialroom.sip.session.session import Session
+from dialroom.sip.session.state import Phase, SessionState
+from dialroom.sip.text import quote
+from dialroom.sip.transaction.timers import DEFAULT, Times
+from dialroom.sip.transactions import ClientEntry, Key, Send, ServerEntry, Transactions, merge_key, server_key
+from dialroom.sip.uri import OtherUri, SipUri, parse_uri
+
+_REFUSED_KEPT = 4096
+"""Refusals remembered, so that a retransmission gets the same bytes and is not recorded twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOffered:
+    """Somebody calls."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHappened:
+    """Something happened to a session."""
+
+    session: Session
+    event: SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """An INVITE was refused at the door. `status` 0: dropped without an answer."""
+
+    facts: RequestFacts
+    status: int
+    reason: str
+
+
+Happening = SessionOffered | SessionHappened | RequestRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """How an endpoint presents itself and what it bears.
+
+    `local_host` gives our address as a peer at the given host reaches us. `tag_key` (random bytes) makes the tags of
+    stateless answers. `digest` verifies credentials; without it a Challenge is answered 403.
+    """
+
+    port: int
+    token: Callable[[], str]
+    tag_key: bytes
+    local_host: Callable[[str], str]
+    admit: AdmissionHook
+    digest: DigestServer | None = None
+    user_agent: str = "dialroom"
+    times: Times = DEFAULT
+    max_transactions: int = 60_000
+    max_sessions: int = 10_000
+
+
+class Endpoint:
+    """All transactions, dialogs and sessions of one SIP address. It is the `Context` of its sessions."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self._config = config
+        self.times = config.times
+        self.user_agent = config.user_agent
+        self._schedule = Schedule()
+        self._transactions = Transactions(config.times, self._schedule, self._ack_for)
+        self._dialogs: dict[DialogId, Session] = {}
+        self._bound: dict[Session, list[DialogId]] = {}
+        self._connected: set[int] = set()
+        self._happenings: list[Happening] = []
+        self._refused: OrderedDict[Key, bytes] = OrderedDict()
+        self.dropped = 0
+        """Messages thrown away: not SIP, answers to nothing, strangers dropped silently."""
+
+    # For the driver
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram, or one message of a stream. Never raises for anything a peer can send."""
+        if len(data) <= 4 and not data.strip(b"\r\n\x00"):
+            return
+        try:
+            message = parse(data)
+            if isinstance(message, Response):
+                self._receive_response(message, source, now)
+                return
+            check_request(message)
+        except SipError as error:
+            self._receive_malformed(error, source, now)
+            return
+        try:
+            self._receive_request(message, source, now)
+        except SipError as error:
+            self._reject(message, source, Rejection(error.status, error.reason))
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `handle_timeout`, in monotonic seconds."""
+        return self._schedule.next
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on every timer that has run out."""
+        for timed in self._schedule.due(now):
+            if isinstance(timed, Session):
+                timed.handle_timeout(now)
+            elif isinstance(timed, (ServerEntry, ClientEntry)):
+                self._transactions.handle_timeout(timed, now)
+
+    def take_sends(self) -> list[Send]:
+        """What is to be sent, in order; the list is handed over."""
+        sends, self._transactions.sends = self._transactions.sends, []
+        return sends
+
+    def take_happenings(self) -> list[Happening]:
+        """What happened, in order; the list is handed over."""
+        happenings, self._happenings = self._happenings, []
+        return happenings
+
+    def transport_failed(self, transaction: Key, now: float) -> None:
+        """A `Send` with this transaction could not be carried out."""
+        self._transactions.transport_failed(transaction, now)
+
+    def connection_opened(self, connection: int) -> None:
+        """A stream is there for requests in its dialogs."""
+        self._connected.add(connection)
+
+    def connection_closed(self, connection: int) -> None:
+        """A stream is gone."""
+        self._connected.discard(connection)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many transactions, dialogs and connections there are, and messages dropped."""
+        return {
+            "transactions": len(self._transactions),
+            "sessions": len(self._bound),
+            "connections": len(self._connected),
+            "dropped": self.dropped,
+        }
+
+    def invite(
+        self,
+        *,
+        target: str,
+        from_: str | NameAddr,
+        sdp: bytes | None,
+        headers: Sequence[tuple[str, str]] = (),
+        credentials: Credentials | None = None,
+        hop: Address | None = None,
+        now: float,
+    ) -> Session:
+        """Call `target`, by way of `hop` if given. Raises LocalError when it is no address that can be called."""
+        try:
+            uri = parse_uri(target)
+            origin = from_ if isinstance(from_, NameAddr) else parse_name_addr(from_)
+        except SipError as error:
+            raise LocalError(f"not an address that can be called: {error.reason}") from error
+        if isinstance(uri, OtherUri) or (hop is None and not isinstance(uri, SipUri)):
+            raise LocalError("only a sip: URI can be called directly")
+        if hop is None and isinstance(uri, SipUri):
+            hop = Address(uri.transport or "udp", uri.host.strip("[]"), uri.port or 5060)
+        assert hop is not None  # noqa: S101 - narrowed by the two branches above
+        facts = RequestFacts("INVITE", hop.host, hop.port, hop.transport, from_uri=str(origin.uri), to_uri=target)
+        session = Session(self, self.token(), facts, Phase.CALLING, self.token(), caller=True)
+        session.credentials = credentials
+        session.outgoing = invite_op.OutgoingInvite(target, hop, str(origin), sdp, tuple(headers))
+        self._bound[session] = []
+        invite_op.start(session, now)
+        return session
+
+    def restore(self, state: SessionState, now: float) -> Session:
+        """Take up a stored session. Raises LocalError if it cannot go on."""
+        return Session.restored(self, state, now)
+
+    # Context of the sessions
+
+    def token(self) -> str:
+        """A fresh random token."""
+        return self._config.token()
+
+    def contact(self, peer: Address) -> str:
+        """Our Contact value as `peer` reaches us."""
+        transport = "" if peer.transport == "udp" else f";transport={peer.transport}"
+        return f"<sip:dialroom@{self._sent_by(peer)}{transport}>"
+
+    def next_hop(self, dialog: Dialog) -> Address:
+        """Where this dialog's requests go."""
+        try:
+            return dialog.next_hop(self._connected)
+        except SipError:
+            return dialog.flow
+
+    def via(self, request: Request, target: Address) -> None:
+        """Put our Via with a fresh branch on top of `request`."""
+        branch = MAGIC_COOKIE + self.token()
+        value = f"SIP/2.0/{target.transport.upper()} {self._sent_by(target)};branch={branch};rport"
+        request.fields.insert(0, ("via", "Via", value))
+
+    def request(
+        self,
+        request: Request,
+        target: Address,
+        on_response: ResponseHandler,
+        on_failure: FailureHandler,
+        now: float,
+    ) -> ClientHandle:
+        """Send a request in a new client transaction."""
+        self.via(request, target)
+        return self._transactions.send(request, target, on_response, on_failure, now)
+
+    def cancel(self, invite: ClientHandle, sip_reason: str | None, now: float) -> None:
+        """Send a CANCEL: Request-URI, Call-ID, To, CSeq number, From and top Via of the INVITE (§9.1)."""
+        request = Request("CANCEL", invite.request.target)
+        request.fields += [field for field in invite.request.fields if field[0] == "via"][:1]
+        request.add("Max-Forwards", "70")
+        request.copy(invite.request, ("from", "to", "call-id", "route"))
+        request.add("CSeq", f"{invite.request.cseq.number} CANCEL")
+        if sip_reason:
+            request.add("Reason", f"SIP;cause=487;text={quote(sip_reason)}")
+        self._transactions.send(request, invite.target, lambda *_: None, lambda *_: None, now)
+
+    def respond(self, transaction: ServerHandle, response: Response, now: float) -> None:
+        """Send a response in a server transaction."""
+        if isinstance(transaction, ServerEntry):
+            self._transactions.respond(transaction, response, now)
+
+    def transmit(self, data: bytes, target: Address) -> None:
+        """Send bytes outside of any transaction."""
+        self._transactions.sends.append(Send(data, target))
+
+    def emit(self, session: object, event: SessionEvent) -> None:
+        """Tell what happened to a session."""
+        if isinstance(session, Session):
+            self._happenings.append(SessionHappened(session, event))
+
+    def bind(self, session: object, dialog_id: DialogId) -> None:
+        """Give messages of this dialog to the session."""
+        if isinstance(session, Session):
+            self._dialogs[dialog_id] = session
+            self._bound.setdefault(session, []).append(dialog_id)
+
+    def release(self, session: object) -> None:
+        """Forget a session's dialogs."""
+        if isinstance(session, Session):
+            for dialog_id in self._bound.pop(session, ()):
+                self._dialogs.pop(dialog_id, None)
+
+    def reschedule(self, session: object) -> None:
+        """A session's deadline has changed."""
+        if isinstance(session, Session):
+            self._schedule.update(session)
+
+    # Messages
+
+    def _receive_response(self, response: Response, source: Address, now: float) -> None:
+        check_response(response)
+        if response.cseq.method == "INVITE":
+            invite_op.check_final(response)
+        if not self._transactions.receive_response(response, source, now):
+            self.dropped += 1
+
+    def _receive_malformed(self, error: SipError, source: Address, now: float) -> None:
+        request = error.partial
+        if not isinstance(request, Request) or request.method == "ACK" or request.get("via") is None:
+            self.dropped += 1
+            return
+        key = tuple(request.get(name) or "" for name in ("via", "call-id", "cseq"))
+        known = key in self._refused
+        facts = read_facts(request, source)
+        status, data = 0, b""
+        if isinstance(self._config.admit(facts), Drop):
+            self.dropped += 1
+        else:
+            status, data = error.status, self._reject(request, source, Rejection(error.status, error.reason))
+        if not known:
+            self._remember_refusal(request, facts, key, data, status, error.reason)
+
+    def _receive_request(self, request: Request, source: Address, now: float) -> None:
+        _stamp(request, source)
+        entry = self._transactions.servers.get(server_key(request))
+        if entry is not None:
+            self._transactions.run_server(entry, entry.machine.receive(request, now), now)
+        elif request.method == "ACK":
+            self._receive_ack(request, now)
+        elif request.method == "CANCEL":
+            self._receive_cancel(request, source, now)
+        elif request.to.tag is not None:
+            self._receive_in_dialog(request, source, now)
+        else:
+            self._receive_new(request, source, now)
+
+    def _session_of(self, request: Request) -> Session | None:
+        return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
+
+    def _receive_ack(self, request: Request, now: float) -> None:
+        session = self._session_of(request)
+        if session is None:
+            # A stray ACK is never answered: it would only be the answer to a stateless refusal of ours.
+            self.dropped += 1
+            return
+        session.receive_ack(request, now)
+
+    def _ack_for(self, _entry: ServerEntry, request: Request, now: float) -> None:
+        self._receive_ack(request, now)
+
+    def _receive_cancel(self, request: Request, source: Address, now: float) -> None:
+        invite = self._transactions.servers.get(server_key(request, "INVITE"))
+        if invite is None or invite.session is None:
+            self._reject(request, source, Rejection(481, "nothing to cancel"))
+            return
+        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        self._transactions.respond(entry, respond_to(request, 200, to_tag=invite.session.local_tag), now)
+        invite.session.receive_cancel(invite, request, now)
+
+    def _receive_in_dialog(self, request: Request, source: Address, now: float) -> None:
+        session = self._session_of(request)
+        if session is None:
+            self._reject(request, source, Rejection(481, "there is no such call"))
+            return
+        rejection = inspect(request, in_dialog=True)
+        # A little more room than for new calls: those who are in can still hang up.
+        if rejection is None and len(self._transactions) >= self._config.max_transactions * 5 // 4:
+            rejection = _OVERLOADED
+        if rejection is not None:
+            self._reject(request, source, rejection)
+            return
+        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        entry.session = session
+        try:
+            if request.method == "INVITE":
+                self._transactions.respond(entry, respond_to(request, 100), now)
+            session.receive(entry, now)
+        except SipError as error:
+            if not entry.answered:
+                headers = (("Retry-After", "1"),) if error.status == 500 else ()
+                response = self._build(request, Rejection(error.status, error.reason, headers), session.local_tag)
+                self._transactions.respond(entry, response, now)
+
+    def _receive_new(self, request: Request, source: Address, now: float) -> None:
+        key = server_key(request)
+        refused = self._refused.get(key)
+        if refused is not None:
+            if refused:
+                self.transmit(refused, _reply_to(request, source))
+            else:
+                self.dropped += 1
+            return
+        facts = read_facts(request, source)
+        if not self._admitted(request, facts, source, key, now):
+            return
+        rejection = inspect(request, in_dialog=False)
+        if rejection is None:
+            rejection = self._merged(request) or self._overloaded(request)
+        if rejection is not None:
+            data = self._reject(request, source, rejection)
+            self._remember_refusal(request, facts, key, data, rejection.status, rejection.reason)
+        elif request.method == "OPTIONS":
+            self._reject(request, source, Rejection(200, "", _CAPABILITIES))
+        else:
+            self._offer(request, facts, source, now)
+
+    def _offer(self, request: Request, facts: RequestFacts, source: Address, now: float) -> None:
+        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        self._transactions.respond(entry, respond_to(request, 100), now)
+        entry.session = Session.incoming(self, entry, facts)
+        self._happenings.append(SessionOffered(entry.session))
+
+    def _admitted(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
+        digest = self._config.digest
+        if digest is not None and (given := request.all("authorization")):
+            verdict = digest.verify(given, method=request.method, uri=request.target, now=now)
+            authenticated = verdict.username if verdict.outcome == "good" else None
+            facts = msgspec.structs.replace(
+                facts, authorization=verdict.outcome, authenticated=authenticated, realm=verdict.realm
+            )
+        admission: Admission = self._config.admit(facts)
+        if isinstance(admission, Admit):
+            return True
+        if isinstance(admission, Challenge) and digest is not None:
+            stale = facts.authorization == "stale"
+            values = digest.challenge(admission.realm, self.token(), now, stale=stale)
+            headers = tuple(("WWW-Authenticate", value) for value in values)
+            self._reject(request, source, Rejection(401, "credentials are needed", headers))
+            return False
+        status, reason = 403, "digest is not configured here"
+        if isinstance(admission, Refuse):
+            status, reason = admission.status, admission.reason
+        elif isinstance(admission, Drop):
+            status, reason = 0, admission.reason
+            self.dropped += 1
+        data = self._reject(request, source, Rejection(status, "")) if status else b""
+        self._remember_refusal(request, facts, key, data, status, reason)
+        return False
+
+    def _remember_refusal(
+        self, request: Request, facts: RequestFacts, key: Key, data: bytes, status: int, reason: str
+    ) -> None:
+        self._refused[key] = data
+        if len(self._refused) > _REFUSED_KEPT:
+            self._refused.popitem(last=False)
+        if request.method == "INVITE":
+            self._happenings.append(RequestRefused(facts, status, reason))
+
+    def _merged(self, request: Request) -> Rejection | None:
+        """§8.2.2.2: the same request by another path is answered 482."""
+        if merge_key(request) in self._transactions.merged:
+            return Rejection(482, "this request came by another way already")
+        return None
+
+    def _overloaded(self, request: Request) -> Rejection | None:
+        config = self._config
+        if request.method == "INVITE" and (
+            len(self._transactions) >= config.max_transactions or len(self._bound) >= config.max_sessions
+        ):
+            return _OVERLOADED
+        return None
+
+    def _reject(self, request: Request, source: Address, rejection: Rejection) -> bytes:
+        """Answer without a transaction (§8.2.7): the same request always gets the same answer."""
+        via = "\n".join(request.all("via")[:1])
+        seed = f"{request.get('call-id')}\n{request.get('from')}\n{via}".encode("utf-8", "surrogateescape")
+        tag = hashlib.blake2b(seed, key=self._config.tag_key, digest_size=8).hexdigest()
+        data = bytes(self._build(request, rejection, tag))
+        self.transmit(data, _reply_to(request, source))
+        return data
+
+    def _build(self, request: Request, rejection: Rejection, tag: str) -> Response:
+        response = respond_to(request, rejection.status, to_tag=tag)
+        for name, value in rejection.headers:
+            response.add(name, value)
+        response.add("Server", self.user_agent)
+        return response
+
+    def _sent_by(self, peer: Address) -> str:
+        return f"{wire_host(self._config.local_host(peer.host))}:{self._config.port}"
+
+
+_OVERLOADED = Rejection(503, "too many calls at once", (("Retry-After", "5"),))
+_CAPABILITIES = (
+    ("Allow", ALLOW),
+    ("Accept", "application/sdp"),
+    ("Accept-Encoding", "identity"),
+    ("Supported", "100rel"),
+)
+
+
+def _stamp(request: Request, source: Address) -> None:
+    """Fill `received` and `rport` into the top Via (§18.2.1, RFC 3581)."""
+    via = request.via
+    stamped = via.seen_from(source.host, source.port)
+    if stamped.parameters == via.parameters:
+        return
+    for index, (key, name, value) in enumerate(request.fields):
+        if key == "via":
+            rest = without_first(value)
+            request.fields[index] = (key, name, f"{stamped}, {rest}" if rest else str(stamped))
+            return
+
+
+def _reply_to(request: Request, source: Address) -> Address:
+    """Where responses go (§18.2.2): the stream they came by, else the source host at its own or the sent-by port."""
+    if source.reliable:
+        return source
+    try:
+        via = request.via
+    except SipError:
+        return source
+    return source if via.wants_rport else Address(source.transport, source.host, via.port or 5060)

@@ -1,0 +1,34 @@
+"""INFO (RFC 6086, legacy use): digits and the like within a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dialroom.sip.session import requests
+from dialroom.sip.session.context import ServerHandle
+from dialroom.sip.session.events import Info
+from dialroom.sip.session.state import Phase
+
+if TYPE_CHECKING:
+    from dialroom.sip.address import Address
+    from dialroom.sip.message import Response
+    from dialroom.sip.session.session import Session
+
+
+def receive(session: Session, transaction: ServerHandle, now: float) -> None:
+    """An INFO; one without a body is a sign of life."""
+    request = transaction.request
+    session.respond(transaction, 200, now)
+    if request.body:
+        session.emit(Info(request.get("content-type") or "", request.body))
+
+
+def info(session: Session, content_type: str, body: bytes, now: float) -> None:
+    """Send an INFO; a peer that refuses it stays in the call."""
+    if session.phase is Phase.ENDED:
+        return
+
+    def final(_response: Response | None, status: int, _source: Address, at: float) -> None:
+        requests.call_lost(session, status, at)
+
+    requests.send(session, "INFO", now, final, content_type=content_type, body=body)

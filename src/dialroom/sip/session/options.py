@@ -1,0 +1,36 @@
+"""OPTIONS within the dialog (RFC 3261 §11): is the other end still there?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dialroom.sip.session import requests
+from dialroom.sip.session.context import ServerHandle
+from dialroom.sip.session.events import ProbeAnswered, ProbeFailed
+from dialroom.sip.session.state import Phase
+
+if TYPE_CHECKING:
+    from dialroom.sip.address import Address
+    from dialroom.sip.message import Response
+    from dialroom.sip.session.session import Session
+
+_GONE = frozenset({404, 408, 410, 480, 481, 503})
+"""Statuses that say nobody is there. Any other answer, also a refusal, is a sign of life."""
+
+
+def receive(session: Session, transaction: ServerHandle, now: float) -> None:
+    """The peer probes us."""
+    session.respond(transaction, 200, now, headers=(("Accept", "application/sdp"),))
+
+
+def probe(session: Session, now: float) -> None:
+    """Probe the peer; the outcome is an event, what to make of it is the user's."""
+    if session.phase is Phase.ENDED:
+        return
+
+    def final(_response: Response | None, status: int, _source: Address, _now: float) -> None:
+        if session.phase is Phase.ENDED:
+            return
+        session.emit(ProbeFailed(status) if status in _GONE else ProbeAnswered())
+
+    requests.send(session, "OPTIONS", now, final, headers=(("Accept", "application/sdp"),))
