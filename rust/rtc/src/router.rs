@@ -165,7 +165,8 @@ impl Router {
     }
 
     /// Adds a browser that receives: every line of its offer on which we send becomes a slot.
-    /// A peer that was there already is replaced.
+    /// A peer that was there already is replaced. Call it at [`crate::PeerEvent::Connected`]: what is written to a peer
+    /// before that is lost, keyframes included.
     pub fn subscribe(&mut self, peer: PeerKey, participant: Arc<str>, lines: &[Line]) {
         self.unsubscribe(peer);
         let index = self.subscribers.add(Subscriber::new(peer, participant, lines));

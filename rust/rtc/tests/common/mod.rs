@@ -327,6 +327,13 @@ impl Room {
         self.network.iter().filter(|datagram| datagram.destination == server).map(|d| d.bytes.clone()).collect()
     }
 
+    /// What a browser would send now, not put on the network.
+    pub fn take_datagrams_of(&mut self, index: usize) -> Vec<Vec<u8>> {
+        let now = self.now;
+        self.browsers[index].input(Input::Timeout(now));
+        self.browsers[index].drain().into_iter().map(|transmit| Vec::from(transmit.contents)).collect()
+    }
+
     pub fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.random >> 33
