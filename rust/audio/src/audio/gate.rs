@@ -6,12 +6,14 @@ pub struct Gate {
     /// Noise floor in −dBov.
     floor: f32,
     hangover: u8,
+    /// Loud frames in a row, and the other ones.
     run: u8,
+    pause: u8,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { floor: 60.0, hangover: 0, run: 0 }
+        Self { floor: 60.0, hangover: 0, run: 0, pause: 0 }
     }
 }
 
@@ -40,6 +42,7 @@ impl Gate {
         }
         let loud = level < Self::QUIETEST_VOICE && level + Self::MARGIN <= self.floor;
         self.run = if loud { self.run.saturating_add(1) } else { 0 };
+        self.pause = if loud { 0 } else { self.pause.saturating_add(1) };
         // One loud frame is a click; two are the beginning of a word.
         if self.run >= 2 {
             self.hangover = Self::HANGOVER;
@@ -47,6 +50,11 @@ impl Gate {
             self.hangover = self.hangover.saturating_sub(1);
         }
         self.is_open()
+    }
+
+    /// Whether the last frames were a pause, be it only one between two words.
+    pub fn is_pause(&self) -> bool {
+        self.pause >= 2
     }
 
     /// Level of the background noise, −dBov.
@@ -82,6 +90,15 @@ mod tests {
         run(&mut gate, 42, 1500);
         assert_eq!(run(&mut gate, 42, 100), 0);
         assert_eq!(run(&mut gate, 22, 10), 9);
+    }
+
+    #[test]
+    fn a_pause_between_words_is_known_before_the_gate_closes() {
+        let mut gate = Gate::default();
+        run(&mut gate, 20, 10);
+        assert!(!gate.is_pause());
+        run(&mut gate, 70, 2);
+        assert!(gate.is_pause() && gate.is_open());
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl JitterBuffer {
             Err(refused) => return refused,
         };
         if self.reference.is_some() && sequence < self.play_sequence {
-            return self.refuse_late(packet, arrival_us);
+            return self.refuse_late(sequence, packet, arrival_us);
         }
         self.late_run.1 = 0;
         if self.slots[sequence as usize % SLOTS].is_some_and(|slot| slot.sequence == sequence) {
@@ -232,7 +232,7 @@ impl JitterBuffer {
         self.place(sequence)
     }
 
-    fn refuse_late(&mut self, packet: &Packet<'_>, arrival_us: i64) -> Inserted {
+    fn refuse_late(&mut self, sequence: u64, packet: &Packet<'_>, arrival_us: i64) -> Inserted {
         let (expected, run) = self.late_run;
         let run = if run > 0 && packet.sequence == expected { run + 1 } else { 1 };
         self.late_run = (packet.sequence.wrapping_add(1), run);
@@ -240,6 +240,8 @@ impl JitterBuffer {
             self.restart();
             return self.insert(packet, arrival_us.max(0).cast_unsigned());
         }
+        // It is late because the target is too low: the estimator must hear of it.
+        let _ = self.media_time(sequence, packet, arrival_us);
         self.discards.late += 1;
         Inserted::Late
     }
@@ -279,8 +281,10 @@ impl JitterBuffer {
         }
         let step = i64::from(packet.timestamp.wrapping_sub(reference.timestamp).cast_signed());
         if sequence < reference.sequence {
-            let media = reference.media + step;
-            return (step < 0 && step > -self.ticks_in(Self::LAG_US)).then_some(media);
+            // From before a jump of the timestamp it would lie anywhere.
+            let media = (step < 0 && step > -self.ticks_in(Self::LAG_US)).then(|| reference.media + step)?;
+            self.delay.observe(arrival_us, self.us_of(media), 0);
+            return Some(media);
         }
         let passed = self.ticks_in(arrival_us - reference.arrival_us);
         let is_jump = step < i64::from(reference.ticks)

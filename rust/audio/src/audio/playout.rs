@@ -75,7 +75,9 @@ pub struct Playout {
     jitter: JitterBuffer,
     concealer: Option<Concealer>,
     noise: NoiseSource,
-    noise_level: u8,
+    /// What the sender's comfort noise packets say.
+    noise_level: Option<u8>,
+    has_spoken: bool,
     gate: Gate,
     fifo: Box<[i16]>,
     filled: usize,
@@ -92,7 +94,7 @@ pub struct Playout {
 
 impl Playout {
     /// Slack beyond the target that is taken away in silence, µs: one frame and some hysteresis.
-    const SURPLUS_US: i64 = 25_000;
+    const SURPLUS_US: i64 = 22_000;
     /// Slack beyond the target that is taken away even while somebody speaks, and by force, µs.
     const SPEECH_SURPLUS_US: i64 = 40_000;
     const FORCED_SURPLUS_US: i64 = 100_000;
@@ -107,7 +109,8 @@ impl Playout {
             jitter: JitterBuffer::new(codec.rtp_clock()),
             concealer: (!codec.conceals_itself()).then(|| Concealer::new(rate)),
             noise: NoiseSource::default(),
-            noise_level: level::SILENCE,
+            noise_level: None,
+            has_spoken: false,
             gate: Gate::default(),
             fifo: vec![0; rate.samples(fifo_ms)].into_boxed_slice(),
             filled: 0,
@@ -186,7 +189,7 @@ impl Playout {
     /// In silence, a frame of noise that takes no media time adds 20 ms of slack.
     fn wants_more_slack(&self, now_us: u64) -> bool {
         self.jitter.is_playing()
-            && !self.gate.is_open()
+            && self.gate.is_pause()
             && self.filled == 0
             && self.jitter.held_us(now_us, 0) - self.phase_us() < self.jitter.target_us()
     }
@@ -216,7 +219,7 @@ impl Playout {
                 self.slacks_us = [slack_us, self.slacks_us[0]];
                 self.append_voice(samples);
             }
-            Next::Noise { payload } => self.noise_level = cn::read(payload).unwrap_or(level::SILENCE),
+            Next::Noise { payload } => self.noise_level = cn::read(payload),
             Next::Lost { ticks, following } => {
                 let samples = self.codec.samples_of(ticks).clamp(1, frame * 6).min(fifo.len() - *filled);
                 let recovered = match following {
@@ -248,6 +251,7 @@ impl Playout {
         }
         self.filled += samples;
         self.noise.reset();
+        self.has_spoken = true;
         if self.origin == Origin::Silence {
             self.origin = Origin::Voice;
         }
@@ -288,14 +292,18 @@ impl Playout {
 
     /// Level of comfort noise: what the sender said, else the noise heard between its words.
     fn background(&self) -> u8 {
-        if self.noise_level < level::SILENCE { self.noise_level } else { self.gate.floor() }
+        match self.noise_level {
+            Some(level) => level,
+            None if self.has_spoken => self.gate.floor(),
+            None => level::SILENCE,
+        }
     }
 
     /// Takes away slack nobody needs, as long as a whole frame stays.
     fn take_surplus(&mut self, now_us: u64, len: usize) {
         let rate = self.rate();
         let surplus_us = self.slack_us() - self.jitter.target_us();
-        let silent = !self.gate.is_open();
+        let silent = self.gate.is_pause();
         let residue = self.filled % len;
         if silent && residue > 0 && self.phase_us() == 0 {
             // What an earlier cut left over delays everything and serves nobody.
