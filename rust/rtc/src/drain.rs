@@ -9,7 +9,8 @@ use str0m::rtp::{RtpPacket, Ssrc, VideoOrientation};
 use str0m::{Event, IceConnectionState, Output as RtcOutput, Rtc, RtcError};
 
 use crate::demux::{Packet, classify};
-use crate::peer::{IceState, MAX_QUEUED, Output, PeerCounters, PeerEvent, PeerStats, SrtpProfile, Transmit};
+use crate::event::{IceState, Output, PeerCounters, PeerEvent, PeerStats, SrtpProfile, Transmit};
+use crate::peer::MAX_QUEUED;
 use crate::types::{Codec, MediaKind, Mid, Protocol, Rotation, RtpIn};
 
 /// Outputs of one mutation after which the library is held to be in an endless loop.

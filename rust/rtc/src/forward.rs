@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::keyframe::KeyframeGate;
-use crate::router::{Origin, SlotView, TrackDescription, TrackKey};
 use crate::slots::{AudioSlots, Silence};
 use crate::speaker::Speaker;
 use crate::switch::Switcher;
+use crate::track::{Origin, SlotView, TrackDescription, TrackKey};
 use crate::types::{Codec, Line, MediaKind, Mid, PeerKey};
 
 /// A slot of a subscriber that may show a track.

@@ -18,6 +18,7 @@
 pub mod credentials;
 pub mod demux;
 mod drain;
+pub mod event;
 mod forward;
 pub mod keyframe;
 pub mod munge;
@@ -28,13 +29,16 @@ pub mod slots;
 pub mod speaker;
 pub mod switch;
 pub mod tcp;
+pub mod track;
 pub mod types;
 
 pub use credentials::{ENTROPY_BYTES, IceCredentials, PeerAddress};
 pub use demux::{Demux, Route};
+pub use event::{EndReason, IceState, Output, PeerCounters, PeerEvent, PeerStats, SrtpProfile, Transmit, WriteError};
 pub use negotiate::{Certificate, CodecPolicy, OfferError, PeerConfig, RtxCache};
-pub use peer::{EndReason, IceState, Output, Peer, PeerCounters, PeerEvent, SrtpProfile, Transmit, WriteError};
-pub use router::{Forwarding, Origin, Router, RouterError, RouterOutput, SlotView, TrackDescription, TrackKey};
+pub use peer::Peer;
+pub use router::Router;
+pub use track::{Forwarding, Origin, RouterError, RouterOutput, SlotView, TrackDescription, TrackKey};
 pub use types::{
     Codec, InjectedAudio, Line, LineDirection, MediaKind, Mid, PeerKey, Protocol, Rotation, RtpIn, RtpOut, Source,
 };

@@ -16,150 +16,18 @@ use str0m::{Input, Rtc, RtcError};
 
 use crate::credentials::{IceCredentials, PeerAddress};
 use crate::drain::{Drain, net_protocol};
+use crate::event::{EndReason, IceState, Output, PeerCounters, PeerEvent, SrtpProfile, WriteError};
 use crate::negotiate::{self, OfferError, PeerConfig, guarded, refused};
-use crate::types::{Codec, Line, Mid, Protocol, Rotation, RtpIn, RtpOut};
+use crate::types::{Codec, Line, Mid, Protocol, Rotation, RtpOut};
 
 /// Outputs queued per peer; media beyond it is dropped and counted, events never are.
 pub const MAX_QUEUED: usize = 4096;
 
-/// What a peer wants done.
-#[derive(Debug)]
-pub enum Output {
-    /// Send this.
-    Transmit(Transmit),
-    /// Something happened.
-    Event(PeerEvent),
-    /// Nothing more now: call [`Peer::handle_timeout`] at this time, unless something else comes first.
-    Timeout(Instant),
-}
+/// Writes the library is given before it is made to send them, whether or not [`Peer::poll`] is called.
+const MAX_UNSENT: usize = 64;
 
-/// A datagram to send.
-#[derive(Debug)]
-pub struct Transmit {
-    /// UDP, or a frame in the TCP connection with `destination`.
-    pub protocol: Protocol,
-    /// The candidate of ours to send from.
-    pub source: SocketAddr,
-    /// Where to.
-    pub destination: SocketAddr,
-    /// The datagram.
-    pub bytes: Vec<u8>,
-}
-
-/// State of the ICE connection as far as an ICE-lite end knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IceState {
-    /// Waiting for checks.
-    Checking,
-    /// Checks arrive.
-    Connected,
-    /// Checks have stopped arriving.
-    Disconnected,
-}
-
-/// Why a peer ended. It transmits nothing more; drop it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndReason {
-    /// The browser closed the connection (DTLS close).
-    Closed,
-    /// ICE or DTLS did not finish in time: the browser reached none of our candidates, or left.
-    ConnectTimeout,
-    /// Checks stopped, and no ICE restart came within the grace period.
-    ConnectionLost,
-    /// DTLS or SRTP failed for good.
-    Failed {
-        /// What failed.
-        detail: String,
-    },
-    /// A bug in the WebRTC library; this peer is sacrificed.
-    Panicked,
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("closed by the browser"),
-            Self::ConnectTimeout => f.write_str("browser did not connect to any of our candidates in time"),
-            Self::ConnectionLost => f.write_str("connection lost and not restored in time"),
-            Self::Failed { detail } => write!(f, "connection failed: {detail}"),
-            Self::Panicked => f.write_str("internal error in the WebRTC library"),
-        }
-    }
-}
-
-/// Something that happened on a connection.
-#[derive(Debug)]
-pub enum PeerEvent {
-    /// ICE and DTLS are up: media flows. Told once.
-    Connected,
-    /// ICE state changed; [`IceState::Disconnected`] may be cured by [`Peer::accept_restart`].
-    IceStateChanged(IceState),
-    /// A connectivity check from this address was authenticated: [`crate::Demux::learn`] it. Told again with each check.
-    RemoteAddress {
-        /// Protocol of the check.
-        protocol: Protocol,
-        /// Its source.
-        address: SocketAddr,
-    },
-    /// Media from the browser.
-    Rtp(RtpIn),
-    /// The browser asks for a keyframe on a slot.
-    KeyframeRequest {
-        /// The slot.
-        mid: Mid,
-    },
-    /// Figures of the connection, every [`PeerConfig::stats_interval`].
-    Stats(PeerStats),
-    /// The last event.
-    Ended {
-        /// Why.
-        reason: EndReason,
-    },
-}
-
-/// Figures of a connection since it began.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PeerStats {
-    /// Round trip by RTCP.
-    pub rtt: Option<Duration>,
-    /// Share of our packets the browser lost lately, 0 to 1.
-    pub egress_loss: Option<f32>,
-    /// Share of the browser's packets we lost lately, 0 to 1.
-    pub ingress_loss: Option<f32>,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-}
-
-/// Protection of media agreed by DTLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SrtpProfile {
-    /// AEAD_AES_128_GCM or AEAD_AES_256_GCM (RFC 7714), keys scheduled once.
-    AeadAesGcm,
-    /// AES_CM_128_HMAC_SHA1_80 (RFC 3711): slower.
-    AesCm128HmacSha1,
-}
-
-/// Why a packet was not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteError {
-    /// Not connected yet, or ended.
-    NotConnected,
-    /// No slot with this mid.
-    NoSuchSlot,
-    /// The browser did not accept this codec on the slot.
-    CodecNotNegotiated,
-}
-
-/// Counts since the peer began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PeerCounters {
-    /// Datagrams that were malformed or refused.
-    pub refused_datagrams: u64,
-    /// Media packets dropped because outputs were not taken in time.
-    pub dropped_packets: u64,
-}
+/// Share of retransmissions above which the oldest of them are given up: with more, the path is congested.
+const RTX_SHARE: f32 = 0.3;
 
 /// One browser connection.
 pub struct Peer {
@@ -169,7 +37,8 @@ pub struct Peer {
     lines: Vec<Line>,
     slots: Vec<Slot>,
     drain: Drain,
-    unsent: bool,
+    /// Packets and requests handed to the library since it was last told the time.
+    unsent: usize,
     connected: bool,
     connect_by: Instant,
     lost_at: Option<Instant>,
@@ -201,7 +70,7 @@ impl Peer {
             lines: Vec::new(),
             slots: Vec::new(),
             drain: Drain::new(now),
-            unsent: false,
+            unsent: 0,
             connected: false,
             connect_by: now + config.connect_timeout,
             lost_at: None,
@@ -299,8 +168,7 @@ impl Peer {
 
     /// Lets time pass. Call it when the time told by [`Output::Timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.unsent = false;
-        self.step(now, |rtc| rtc.handle_input(Input::Timeout(now)));
+        self.flush(now);
         self.check_deadlines(now);
     }
 
@@ -310,12 +178,10 @@ impl Peer {
             if let Some(output) = self.drain.queue.pop_front() {
                 return output;
             }
-            if !self.unsent {
+            if self.unsent == 0 {
                 break;
             }
-            // A written packet gets its time, and is sent, only when time is told.
-            self.unsent = false;
-            self.step(now, |rtc| rtc.handle_input(Input::Timeout(now)));
+            self.flush(now);
         }
         Output::Timeout(self.deadline(now))
     }
@@ -332,19 +198,22 @@ impl Peer {
         let payload_type = slot.payload_types.iter().find(|(_, codec)| *codec == packet.codec);
         let (pt, _) = payload_type.ok_or(WriteError::CodecNotNegotiated)?;
         let (ssrc, rtp) = (slot.ssrc, rtp_write(*pt, packet, slot.resend));
-        self.unsent = true;
+        self.unsent += 1;
         self.step(now, |rtc| {
             if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
                 stream.write_rtp(rtp);
             }
             Ok(())
         });
+        if self.unsent >= MAX_UNSENT {
+            self.flush(now);
+        }
         Ok(())
     }
 
     /// Asks the browser for a keyframe on a line it publishes (PLI, RFC 4585 §6.3.1). No effect before its first packet.
     pub fn request_keyframe(&mut self, now: Instant, mid: Mid) {
-        self.unsent = true;
+        self.unsent += 1;
         self.step(now, |rtc| {
             if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid.0, None) {
                 stream.request_keyframe(KeyframeRequestKind::Pli);
@@ -400,6 +269,12 @@ impl Peer {
     pub fn close(&mut self, now: Instant) {
         self.step(now, Rtc::close);
         self.end(EndReason::Closed);
+    }
+
+    /// A written packet gets its time, and is sent, only when time is told.
+    fn flush(&mut self, now: Instant) {
+        self.unsent = 0;
+        self.step(now, |rtc| rtc.handle_input(Input::Timeout(now)));
     }
 
     fn candidate(&self, protocol: Protocol, destination: SocketAddr) -> SocketAddr {
@@ -477,9 +352,6 @@ impl Peer {
     }
 }
 
-/// Share of retransmissions above which the oldest of them are given up: with more, the path is congested.
-const RTX_SHARE: f32 = 0.3;
-
 fn rtp_write(pt: Pt, packet: RtpOut, nackable: bool) -> RtpWrite {
     let extensions = ExtensionValues {
         audio_level: packet.level,
@@ -504,5 +376,67 @@ impl fmt::Debug for Peer {
             .field("connected", &self.connected)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::ENTROPY_BYTES;
+    use crate::negotiate::Certificate;
+    use crate::types::PeerKey;
+
+    const OFFER: &str = include_str!("../tests/data/chromium-156-offer.sdp");
+
+    fn peer(now: Instant) -> Peer {
+        let mut config = PeerConfig::new(Certificate::generate().unwrap());
+        config.udp = vec!["192.0.2.1:7882".parse().unwrap()];
+        let address = PeerAddress { shard: 0, peer: PeerKey(1) };
+        Peer::accept(now, OFFER, IceCredentials::new(address, [3; ENTROPY_BYTES]), &config).unwrap().0
+    }
+
+    fn ended(peer: &mut Peer, now: Instant) -> Option<EndReason> {
+        loop {
+            match peer.poll(now) {
+                Output::Event(PeerEvent::Ended { reason }) => return Some(reason),
+                Output::Timeout(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_the_library_ends_that_peer_with_one_event_and_nothing_else() {
+        let now = Instant::now();
+        let (mut struck, mut other) = (peer(now), peer(now));
+        struck.step(now, |_| panic!("a bug"));
+        assert_eq!(ended(&mut struck, now), Some(EndReason::Panicked));
+        struck.handle_timeout(now);
+        struck.handle_datagram(now, Protocol::Udp, ([192, 0, 2, 9], 1).into(), ([192, 0, 2, 1], 7882).into(), &[0; 20]);
+        assert_eq!(ended(&mut struck, now), None);
+        assert_eq!(
+            struck.accept_restart(now, OFFER, &IceCredentials::new(struck.address(), [4; ENTROPY_BYTES])).unwrap_err(),
+            OfferError::PeerEnded
+        );
+        assert_eq!(ended(&mut other, now), None);
+        assert_eq!(other.ended(), None);
+    }
+
+    #[test]
+    fn an_error_of_the_library_on_time_ends_the_peer_with_its_reason() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        peer.step(now, |_| Err(RtcError::RemoteSdp("test".into())));
+        assert!(matches!(ended(&mut peer, now), Some(EndReason::Failed { detail }) if detail.contains("test")));
+    }
+
+    #[test]
+    fn an_arrival_on_a_wildcard_or_translated_address_is_taken_for_our_candidate() {
+        let peer = peer(Instant::now());
+        let candidate: SocketAddr = ([192, 0, 2, 1], 7882).into();
+        assert_eq!(peer.candidate(Protocol::Udp, ([0, 0, 0, 0], 7882).into()), candidate);
+        assert_eq!(peer.candidate(Protocol::Udp, candidate), candidate);
+        let other_family: SocketAddr = "[::1]:7882".parse().unwrap();
+        assert_eq!(peer.candidate(Protocol::Udp, other_family), other_family);
     }
 }

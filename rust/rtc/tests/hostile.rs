@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Join, Room, SERVER};
-use dialroom_rtc::{Output, Protocol, Route};
+use dialroom_rtc::{Codec, Output, Protocol, Route, RtpOut, WriteError};
 use proptest::prelude::*;
 
 fn feed(room: &mut Room, datagram: &[u8]) {
@@ -107,4 +107,60 @@ fn a_stranger_with_a_copied_ufrag_gets_no_answer_and_no_address() {
             }
         }
     }
+}
+
+#[test]
+fn a_peer_nobody_drains_holds_a_bounded_number_of_packets() {
+    let mut room = Room::new();
+    let ann = room.join_connected(&Join::named("ann"));
+    let (key, slot, now) = (room.browsers[ann].key, room.browsers[ann].audio_slots[0], room.now);
+    let peer = room.peers.get_mut(&key).unwrap();
+    for seq in 0..10_000_u32 {
+        let packet = RtpOut {
+            codec: Codec::Opus,
+            seq: seq.into(),
+            timestamp: seq * 960,
+            marker: false,
+            level: None,
+            voice: None,
+            rotation: None,
+            payload: vec![1; 40].into(),
+            vp8: None,
+            wallclock: now,
+        };
+        peer.write(now, slot, packet).unwrap();
+    }
+    let dropped = peer.counters().dropped_packets;
+    let mut queued = 0;
+    while !matches!(peer.poll(now), Output::Timeout(_)) {
+        queued += 1;
+    }
+    assert!(queued <= 4096 + 64, "{queued} outputs were held");
+    assert!(dropped >= 5_000, "{dropped} dropped");
+    assert!(peer.is_connected());
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_with_its_reason() {
+    let mut room = Room::new();
+    let ann = room.join(&Join::named("ann"));
+    let (key, slot, now) = (room.browsers[ann].key, room.browsers[ann].audio_slots[0], room.now);
+    let packet = |codec| RtpOut {
+        codec,
+        seq: 1,
+        timestamp: 0,
+        marker: false,
+        level: None,
+        voice: None,
+        rotation: None,
+        payload: vec![1].into(),
+        vp8: None,
+        wallclock: now,
+    };
+    let peer = room.peers.get_mut(&key).unwrap();
+    assert_eq!(peer.write(now, slot, packet(Codec::Opus)), Err(WriteError::NotConnected));
+    room.run_until(Duration::from_secs(5), |room| room.is_connected(ann));
+    let peer = room.peers.get_mut(&key).unwrap();
+    assert_eq!(peer.write(now, slot, packet(Codec::Vp8)), Err(WriteError::CodecNotNegotiated));
+    assert_eq!(peer.write(now, "nope".into(), packet(Codec::Opus)), Err(WriteError::NoSuchSlot));
 }

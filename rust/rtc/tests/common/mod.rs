@@ -410,13 +410,20 @@ impl Browser {
     }
 
     pub fn input(&mut self, input: Input<'_>) {
-        self.rtc.handle_input(input).unwrap();
+        if self.rtc.handle_input(input).is_err() {
+            self.closed = true;
+        }
     }
 
     fn drain(&mut self) -> Vec<str0m::net::Transmit> {
         let mut transmits = Vec::new();
         loop {
-            match self.rtc.poll_output().unwrap() {
+            let Ok(output) = self.rtc.poll_output() else {
+                self.closed = true;
+                self.timeout += Duration::from_secs(3600);
+                return transmits;
+            };
+            match output {
                 RtcOutput::Timeout(at) => {
                     self.timeout = at;
                     return transmits;
