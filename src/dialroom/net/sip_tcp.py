@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from dialroom.sip.address import Address
 from dialroom.sip.errors import SipError
@@ -39,14 +40,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the stream is open."""
-        if not isinstance(transport, asyncio.Transport):
-            return
-        self._transport = transport
+        self._transport = stream = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername") or ("", 0)
         self.peer = Address("tcp", str(name[0]), int(name[1]), self.number)
         self._watch(_PARTIAL_TIMEOUT)
         if not self._owner.opened(self):
-            transport.abort()
+            stream.abort()
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes. A stream that cannot be framed any more is closed, never searched for the next message."""

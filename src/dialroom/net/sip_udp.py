@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
 from dialroom.sip.address import Address, ip_literal
 
@@ -44,8 +45,8 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the socket is ready."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Neither CPython 3.11's nor uvloop's datagram transport derives from asyncio.DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """asyncio: a datagram."""

@@ -48,12 +48,13 @@ def _done(session: Session) -> None:
 
 def receive(session: Session, transaction: ServerHandle, now: float) -> None:
     """The peer ends the session: 200, and 487 for what it still waits for (§15.1.2)."""
+    reason = sip_reason(transaction.request.get("reason"))
     session.respond(transaction, 200, now)
     if session.invite is not None:
         invite, session.invite = session.invite, None
         session.respond(invite, 487, now)
     refuse_pending(session, now)
-    session.finish(Ended("the peer hung up", "remote", sip_reason(transaction.request.get("reason"))))
+    session.finish(Ended("the peer hung up", "remote", reason))
     session.context.release(session)
 
 
