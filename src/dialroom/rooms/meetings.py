@@ -294,9 +294,9 @@ class Meetings:
             await self._first_of(changed, (at - now).total_seconds() if at else None)
 
     async def _first_of(self, changed: asyncio.Event, seconds: float | None) -> None:
-        waits = [asyncio.ensure_future(changed.wait())]
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(changed.wait())]
         if seconds is not None:
-            waits.append(asyncio.ensure_future(self._clock.sleep(seconds)))  # type: ignore[arg-type]
+            waits.append(asyncio.ensure_future(self._clock.sleep(seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

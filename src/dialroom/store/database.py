@@ -31,6 +31,7 @@ _READERS = 3
 _POOL = 8
 _RETRIED = frozenset({"40001", "40P01"})
 _TRIES = 4
+_FILLED = "dialroom outbox filled"
 
 
 class Database:
@@ -39,6 +40,7 @@ class Database:
     def __init__(self, url: str, bus: EventBus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_filled: Callable[[], None] | None = None
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", 1)
@@ -66,9 +68,10 @@ class Database:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._read_threads, _transact, self._reader, work)
+            result, _ = await loop.run_in_executor(self._read_threads, _transact, self._reader, work)
         finally:
             metrics.STORE_SECONDS.labels("read").observe(time.perf_counter() - started)
+        return result
 
     async def write(self, work: Callable[[Connection], T], events: Sequence[Event] = ()) -> T:
         """Run `work` in one transaction and publish `events`, which it must have written, after the commit.
@@ -84,11 +87,17 @@ class Database:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            result = await loop.run_in_executor(self._write_threads, _transact, self._writer, work)
+            result, filled = await loop.run_in_executor(self._write_threads, _transact, self._writer, work)
         finally:
             metrics.STORE_SECONDS.labels("write").observe(time.perf_counter() - started)
         self._bus.publish(events)
+        if filled and self._on_filled is not None:
+            self._on_filled()
         return result
+
+    def on_filled(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each commit that put deliveries into the outbox (see `mark_filled`)."""
+        self._on_filled = listener
 
     def _written(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -109,11 +118,18 @@ class Database:
         self._reader.dispose()
 
 
-def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+def mark_filled(connection: Connection) -> None:
+    """Say that this transaction put something into the outbox."""
+    connection.info[_FILLED] = True
+
+
+def _transact(engine: Engine, work: Callable[[Connection], T]) -> tuple[T, bool]:
     for attempt in range(1, _TRIES + 1):
         try:
             with engine.begin() as connection:
-                return work(connection)
+                connection.info.pop(_FILLED, None)
+                result = work(connection)
+                return result, connection.info.pop(_FILLED, False)
         except IntegrityError:
             raise
         except DataError as error:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from dialroom.core.events import Event
 from dialroom.core.ids import new_id
+from dialroom.store.database import mark_filled
 from dialroom.store.tables import deliveries, events, micros, webhook_endpoints
 from dialroom.webhooks.filters import wants
 
@@ -38,6 +39,7 @@ def write_events(connection: Connection, happened: Sequence[Event]) -> None:
     ]
     if due:
         connection.execute(insert(deliveries), due)
+        mark_filled(connection)
 
 
 def _endpoints(connection: Connection, organisations: Sequence[str]) -> dict[str, list[tuple[str, list[str]]]]:

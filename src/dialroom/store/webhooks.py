@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from dialroom.core.errors import NotFound
 from dialroom.core.events import Event
 from dialroom.core.ids import new_id
 from dialroom.core.paging import Page
-from dialroom.store.database import Database
+from dialroom.store.database import Database, mark_filled
 from dialroom.store.paging import read_page, upserting
 from dialroom.store.tables import (
     deliveries,
@@ -81,13 +82,22 @@ class SqlWebhooks:
     async def change_endpoint(self, endpoint: Endpoint) -> None:
         query = update(webhook_endpoints).where(_this_endpoint(endpoint.organisation, endpoint.id))
         values = {**self._row(endpoint), "retry_at": None}
-        if await self._database.write(lambda c: c.execute(query.values(values)).rowcount) == 0:
+
+        def work(connection: Connection) -> int:
+            mark_filled(connection)
+            return int(connection.execute(query.values(values)).rowcount)
+
+        if await self._database.write(work) == 0:
             raise NotFound(f"There is no webhook endpoint {endpoint.id!r}.")
 
     async def delete_endpoint(self, organisation: str, endpoint: str) -> None:
         query = delete(webhook_endpoints).where(_this_endpoint(organisation, endpoint))
         if await self._database.write(lambda c: c.execute(query).rowcount) == 0:
             raise NotFound(f"There is no webhook endpoint {endpoint!r}.")
+
+    def on_filled(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever there may be something new to deliver."""
+        self._database.on_filled(listener)
 
     # --- the outbox ------------------------------------------------------------------------------------------------
 
@@ -240,6 +250,7 @@ class SqlWebhooks:
                 raise NotFound(f"There is no enabled webhook endpoint {endpoint!r}.")
             for receiver in receivers:
                 _deliver_again(connection, found, receiver, now)
+            mark_filled(connection)
             return len(receivers)
 
         return await self._database.write(work)
@@ -254,7 +265,12 @@ class SqlWebhooks:
             )
             .values(state="pending", attempts=0, due=micros(now), created_at=micros(now), finished_at=None)
         )
-        return await self._database.write(lambda c: int(c.execute(query).rowcount))
+
+        def work(connection: Connection) -> int:
+            mark_filled(connection)
+            return int(connection.execute(query).rowcount)
+
+        return await self._database.write(work)
 
     async def prune(self, before: datetime) -> None:
         """Forget events from before this time, and their deliveries unless one is still pending."""

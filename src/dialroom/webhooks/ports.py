@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -28,6 +29,9 @@ class EndpointStore(Protocol):
 
 class OutboxStore(Protocol):
     """Deliveries are made by whatever writes an event, in its transaction: one per endpoint that wants it."""
+
+    def on_filled(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever there may be something new to deliver."""
 
     async def due(self, now: datetime) -> tuple[Work, ...]:
         """Endpoints for which something may be sent now: the first of its subject, due, not leased."""
