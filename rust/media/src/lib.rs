@@ -7,3 +7,7 @@ pub mod clock;
 pub mod latch;
 pub mod outbox;
 pub mod ports;
+
+pub mod bridge;
+pub mod leg;
+pub mod playback;

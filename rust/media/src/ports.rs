@@ -3,9 +3,10 @@
 //! Ports are shared because one socket with many packets costs a quarter less than many sockets with one packet each.
 //! The rule that keeps it unambiguous: a port carries any number of legs whose source is known, but at most one whose
 //! source is still to be learnt; and no two legs of a port have the same announced address. So the first packet from
-//! an unknown source belongs to that one leg.
+//! an unknown source belongs to that one leg — unless its SSRC is that of a leg whose source is known: then it is a
+//! stranger to that one, and must not be taken for a newcomer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use slotmap::new_key_type;
@@ -41,8 +42,32 @@ struct Port {
     sources: HashMap<SocketAddr, LegKey>,
     /// Announced and believed RTCP addresses.
     rtcp_sources: HashMap<SocketAddr, LegKey>,
+    /// SSRCs of the legs whose source is known.
+    ssrcs: HashMap<u32, LegKey>,
     /// The leg whose source is still to be learnt.
     learning: Option<LegKey>,
+    /// Legs that moved and have to wait until others are learnt.
+    waiting: VecDeque<LegKey>,
+}
+
+impl Port {
+    fn new(pair: PortPair) -> Self {
+        let (sources, rtcp_sources, ssrcs) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting: VecDeque::new() }
+    }
+
+    fn learnt(&mut self, leg: LegKey) {
+        self.waiting.retain(|waiting| *waiting != leg);
+        if self.learning == Some(leg) {
+            self.learning = self.waiting.pop_front();
+        }
+    }
+
+    fn forget_addresses(&mut self, leg: LegKey) {
+        self.sources.retain(|_, owner| *owner != leg);
+        self.rtcp_sources.retain(|_, owner| *owner != leg);
+        self.ssrcs.retain(|_, owner| *owner != leg);
+    }
 }
 
 /// All open ports of a shard.
@@ -67,8 +92,7 @@ impl Ports {
             None => {
                 let id = PortId(u16::try_from(self.ports.len()).ok()?);
                 let pair = opener.open(id)?;
-                let (sources, rtcp_sources) = (HashMap::new(), HashMap::new());
-                self.ports.push(Port { pair, sources, rtcp_sources, learning: None });
+                self.ports.push(Port::new(pair));
                 self.ports.len() - 1
             }
         };
@@ -80,16 +104,16 @@ impl Ports {
         Some((PortId(index as u16), port.pair))
     }
 
-    /// The leg that RTP from `source` belongs to.
-    pub fn rtp(&self, id: PortId, source: SocketAddr) -> Option<LegKey> {
+    /// The leg that RTP of a stream from `source` belongs to, be it as its own or as a stranger's.
+    pub fn rtp(&self, id: PortId, source: SocketAddr, ssrc: u32) -> Option<LegKey> {
         let port = self.ports.get(usize::from(id.0))?;
-        port.sources.get(&source).copied().or(port.learning)
+        port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied().or(port.learning)
     }
 
-    /// The leg that RTCP on the RTCP port from `source` belongs to: by its address, or by being the only leg of the
-    /// port that hears from that host.
-    pub fn rtcp(&self, id: PortId, source: SocketAddr) -> Option<LegKey> {
-        self.ports.get(usize::from(id.0))?.rtcp_sources.get(&source).copied()
+    /// The leg that RTCP on the RTCP port belongs to, by its source or else by its sender's SSRC.
+    pub fn rtcp(&self, id: PortId, source: SocketAddr, ssrc: u32) -> Option<LegKey> {
+        let port = self.ports.get(usize::from(id.0))?;
+        port.rtcp_sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied()
     }
 
     /// A leg announced another address. False if another leg of the port has it: it is not believed at once then.
@@ -101,44 +125,47 @@ impl Ports {
         *port.sources.entry(address).or_insert(leg) == leg
     }
 
-    /// A leg's source is known: others may be learnt on its port, and its earlier addresses are forgotten.
-    pub fn latch(&mut self, id: PortId, leg: LegKey, source: SocketAddr) {
+    /// A leg's source is known: others may be learnt on its port.
+    pub fn latch(&mut self, id: PortId, leg: LegKey, source: SocketAddr, ssrc: u32) {
         let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
             return;
         };
         port.sources.insert(source, leg);
-        if port.learning == Some(leg) {
-            port.learning = None;
-        }
+        port.ssrcs.insert(ssrc, leg);
+        port.learnt(leg);
         // RFC 3550 §11: RTCP comes from the next higher port unless said otherwise.
         if let Some(next) = source.port().checked_add(1) {
             port.rtcp_sources.entry(SocketAddr::new(source.ip(), next)).or_insert(leg);
         }
     }
 
-    /// The leg's source is to be learnt again. False if the port is learning for another leg: only the announced
-    /// address is believed then.
-    pub fn unlatch(&mut self, id: PortId, leg: LegKey) -> bool {
-        let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
-            return false;
-        };
-        port.sources.retain(|_, owner| *owner != leg);
-        port.rtcp_sources.retain(|_, owner| *owner != leg);
-        let free = port.learning.is_none_or(|learning| learning == leg);
-        if free {
-            port.learning = Some(leg);
+    /// A leg's stream has another SSRC now.
+    pub fn rename(&mut self, id: PortId, leg: LegKey, ssrc: u32) {
+        if let Some(port) = self.ports.get_mut(usize::from(id.0)) {
+            port.ssrcs.retain(|_, owner| *owner != leg);
+            port.ssrcs.insert(ssrc, leg);
         }
-        free
+    }
+
+    /// The leg's source is to be learnt again. While the port learns for another leg, only the announced address is
+    /// believed.
+    pub fn unlatch(&mut self, id: PortId, leg: LegKey) {
+        let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        port.forget_addresses(leg);
+        match port.learning {
+            None => port.learning = Some(leg),
+            Some(learning) if learning == leg || port.waiting.contains(&leg) => {}
+            Some(_) => port.waiting.push_back(leg),
+        }
     }
 
     /// Forgets a leg.
     pub fn release(&mut self, id: PortId, leg: LegKey) {
         if let Some(port) = self.ports.get_mut(usize::from(id.0)) {
-            port.sources.retain(|_, owner| *owner != leg);
-            port.rtcp_sources.retain(|_, owner| *owner != leg);
-            if port.learning == Some(leg) {
-                port.learning = None;
-            }
+            port.forget_addresses(leg);
+            port.learnt(leg);
         }
     }
 
@@ -183,58 +210,74 @@ mod tests {
         (0..count).map(|_| map.insert(())).collect()
     }
 
+    const ID: PortId = PortId(0);
+
     #[test]
     fn a_port_learns_for_one_leg_at_a_time() {
         let (mut ports, legs) = (Ports::default(), keys(4));
-        assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, PortId(0));
+        assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, ID);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1));
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two), None, "both ports still learn");
-        assert_eq!(ports.rtp(PortId(0), at(99)), Some(legs[0]), "a stranger can only be the leg that is learnt");
-        ports.latch(PortId(0), legs[0], at(99));
-        assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, PortId(0));
-        assert_eq!(ports.rtp(PortId(0), at(99)), Some(legs[0]));
-        assert_eq!(ports.rtp(PortId(0), at(50)), Some(legs[2]));
+        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]), "a stranger can only be the leg that is learnt");
+        ports.latch(ID, legs[0], at(99), 5);
+        assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, ID);
+        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(50), 6), Some(legs[2]));
     }
 
     #[test]
     fn two_legs_with_the_same_announced_address_get_different_ports() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(PortId(0), legs[0], at(1));
+        ports.latch(ID, legs[0], at(1), 5);
         assert_eq!(ports.reserve(legs[1], Some(at(1)), &mut Two).unwrap().0, PortId(1));
     }
 
     #[test]
-    fn a_latched_port_has_nobody_for_strangers() {
+    fn the_stream_of_a_known_leg_from_elsewhere_is_no_newcomer() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(ID, legs[0], at(1), 5);
+        ports.reserve(legs[1], Some(at(2)), &mut Two);
+        assert_eq!(ports.rtp(ID, at(77), 5), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 6), Some(legs[1]));
+        ports.rename(ID, legs[0], 6);
+        assert_eq!(ports.rtp(ID, at(77), 6), Some(legs[0]));
+    }
+
+    #[test]
+    fn a_latched_port_has_nobody_for_strangers_and_knows_rtcp_from_the_next_port() {
         let (mut ports, legs) = (Ports::default(), keys(1));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(PortId(0), legs[0], at(1));
-        assert_eq!(ports.rtp(PortId(0), at(2)), None);
-        assert_eq!(ports.rtcp(PortId(0), at(2)), Some(legs[0]), "RTCP comes from the next port");
+        ports.latch(ID, legs[0], at(1), 5);
+        assert_eq!(ports.rtp(ID, at(2), 6), None);
+        assert_eq!(ports.rtcp(ID, at(2), 6), Some(legs[0]));
+        assert_eq!(ports.rtcp(ID, at(9), 6), None);
+        assert_eq!(ports.rtcp(ID, at(9), 5), Some(legs[0]));
     }
 
     #[test]
     fn a_released_leg_leaves_nothing() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(PortId(0), legs[0], at(5));
-        ports.release(PortId(0), legs[0]);
-        assert_eq!(ports.rtp(PortId(0), at(1)), None);
-        assert_eq!(ports.rtp(PortId(0), at(5)), None);
-        assert_eq!(ports.rtcp(PortId(0), at(6)), None);
+        ports.latch(ID, legs[0], at(5), 5);
+        ports.release(ID, legs[0]);
+        assert_eq!(ports.rtp(ID, at(1), 5), None);
+        assert_eq!(ports.rtp(ID, at(5), 5), None);
+        assert_eq!(ports.rtcp(ID, at(6), 5), None);
     }
 
     #[test]
-    fn a_moved_leg_is_learnt_again_unless_the_port_learns_for_another() {
+    fn a_moved_leg_waits_until_the_port_has_learnt_another() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(PortId(0), legs[0], at(1));
-        assert!(ports.unlatch(PortId(0), legs[0]));
-        assert!(ports.announce(PortId(0), legs[0], at(7), at(8)));
-        assert_eq!(ports.rtp(PortId(0), at(7)), Some(legs[0]));
-        assert_eq!(ports.rtp(PortId(0), at(1)), Some(legs[0]), "as a stranger to be learnt");
-        ports.latch(PortId(0), legs[0], at(7));
+        ports.latch(ID, legs[0], at(1), 5);
         ports.reserve(legs[1], Some(at(20)), &mut Two);
-        assert!(!ports.unlatch(PortId(0), legs[0]));
+        ports.unlatch(ID, legs[0]);
+        assert!(ports.announce(ID, legs[0], at(7), at(8)));
+        assert_eq!(ports.rtp(ID, at(7), 5), Some(legs[0]), "its announced address is believed");
+        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[1]), "other sources are still the other leg's");
+        ports.latch(ID, legs[1], at(20), 6);
+        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]));
     }
 }
