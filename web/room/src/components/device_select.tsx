@@ -20,6 +20,9 @@ export function DeviceSelect({ label, devices, chosen, onChoose }: DeviceSelectP
         onChange={({ currentTarget }) => onChoose(currentTarget.value)}
       >
         {devices.length === 0 && <option value="">{`No ${label.toLowerCase()} to choose`}</option>}
+        {devices.length > 0 && !devices.some(({ deviceId }) => deviceId === chosen) && (
+          <option value={chosen}>System default</option>
+        )}
         {devices.map(({ deviceId, label: name }, index) => (
           <option key={deviceId} value={deviceId}>
             {name || `${label} ${index + 1}`}

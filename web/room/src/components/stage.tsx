@@ -36,8 +36,8 @@ function Grid({ view, strip }: { view: RoomView; strip: boolean }) {
   useLayoutEffect(() => {
     const list = element.current;
     if (!list) return;
-    const observer = new ResizeObserver(() => {
-      area.value = { width: list.clientWidth, height: list.clientHeight };
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry) area.value = { width: entry.contentRect.width, height: entry.contentRect.height };
     });
     observer.observe(list);
     return () => observer.disconnect();

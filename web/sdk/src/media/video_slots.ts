@@ -114,7 +114,12 @@ export class VideoSlots extends Emitter<VideoSlotEvents> {
       await this.#options.subscribe(slots);
     } catch (caught) {
       const error = asDialroomError(caught);
-      if (error.reason !== "network") this.emit("error", error);
+      if (error.reason === "network") return;
+      // Free again for the next plan; asking the same at once would be refused again.
+      for (const { mid, participant } of slots) {
+        if (asked.get(mid)?.participant === participant) asked.set(mid, null);
+      }
+      this.emit("error", error);
       return;
     }
     if (asked !== this.#asked) return;
