@@ -40,6 +40,9 @@ from dialroom.rooms.values import Participant, Room, Tracks
 _log = structlog.get_logger("dialroom.room_socket")
 
 
+RoomSeen = Callable[[Room], dict[str, Any]]
+
+
 class OfferRefused(Invalid):
     """The browser's SDP offer cannot be answered."""
 
@@ -57,24 +60,22 @@ class Socket(Protocol):
 
 
 class BrowserConnection:
-    """Implements `dialroom.rooms.meetings.Connection`. ``room_seen`` renders a room for the browser; ``on_ended``
-    and ``on_moved`` (which gives the token for the other room) tell the owner."""
+    """Implements `dialroom.rooms.meetings.Connection`. ``on_ended`` and ``on_moved`` (which gives the token for the
+    other room) tell the owner."""
 
     def __init__(
         self,
         meetings: Meetings,
         media: MediaPlane,
-        room_seen: Callable[[Room], dict[str, Any]],
         on_ended: Callable[[BrowserConnection], None],
         on_moved: Callable[[BrowserConnection, Room], Awaitable[str]],
     ) -> None:
         self._meetings = meetings
         self._media = media
-        self._room_seen = room_seen
         self._on_ended = on_ended
         self._on_moved = on_moved
         self._participant_id: str | None = None
-        self._session: str | None = None
+        self._room_seen: RoomSeen = _not_seated
         self.peer: str | None = None
         self.socket: Socket | None = None
         self._unlisten: list[Callable[[], None]] = []
@@ -92,11 +93,11 @@ class BrowserConnection:
             raise RuntimeError("a browser that is not seated has no participant")
         return self._participant_id
 
-    def seat(self, participant: Participant) -> None:
-        """We are this participant, in this session; hear what happens there."""
+    def seat(self, participant: Participant, room_seen: RoomSeen) -> None:
+        """We are this participant; hear what happens in its session. ``room_seen`` renders a room for the browser."""
         self._stop_listening()
         self._participant_id = participant.id
-        self._session = participant.session
+        self._room_seen = room_seen
         self._unlisten = [
             self._meetings.watch(participant.session, self._on_meeting),
             self._media.listen(participant.session, self._on_bridge),
@@ -197,7 +198,6 @@ class BrowserConnection:
         self._stop_listening()
         await self.close_peer()
         self._participant_id = participant.id
-        self._session = participant.session
         token = await self._on_moved(self, room)
         self._send({"type": "moved", "room": self._room_seen(room), "token": token})
         self._send({"type": "ended", "reason": "moved"})
@@ -273,3 +273,7 @@ class BrowserConnection:
         if self.socket is not None:
             self.socket.close(code)
             self.socket = None
+
+
+def _not_seated(_: Room) -> dict[str, Any]:
+    raise RuntimeError("a browser that is not seated sees no room")

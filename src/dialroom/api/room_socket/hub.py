@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 
 from dialroom.api.room_socket.connection import BrowserConnection, Socket
 from dialroom.api.room_socket.messages import participant_seen
+from dialroom.api.wire.rooms import room_seen
 from dialroom.auth.tokens import JoinClaims, Tokens
 from dialroom.core.clock import Clock
 from dialroom.core.errors import NotFound
@@ -19,6 +21,7 @@ from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import ClosePeer, PeerState, Snapshot
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Newcomer, Participant, Room
 
 ORPHANED_PEER_SECONDS = 35.0
@@ -46,7 +49,8 @@ class RoomSockets:
         media: MediaPlane,
         tokens: Tokens,
         clock: Clock,
-        room_seen: Callable[[Room], dict[str, Any]],
+        numbers: NumberStore,
+        base_url: str,
         ice_servers: Callable[[str], Sequence[dict[str, Any]]],
     ) -> None:
         self._rooms = rooms
@@ -54,7 +58,8 @@ class RoomSockets:
         self._media = media
         self._tokens = tokens
         self._clock = clock
-        self._room_seen = room_seen
+        self._numbers = numbers
+        self._base_url = base_url
         self._ice_servers = ice_servers
         self._connections: dict[str, BrowserConnection] = {}
         self._moved: dict[tuple[str, str], BrowserConnection] = {}
@@ -114,7 +119,7 @@ class RoomSockets:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _new_connection(self) -> BrowserConnection:
-        return BrowserConnection(self._meetings, self._media, self._room_seen, self._ended, self._moved_to)
+        return BrowserConnection(self._meetings, self._media, self._ended, self._moved_to)
 
     def _still_seated(self, connection: BrowserConnection) -> bool:
         try:
@@ -126,14 +131,16 @@ class RoomSockets:
     async def _seat(
         self, connection: BrowserConnection, participant: Participant, socket: Socket, *, resumed: bool
     ) -> Seated:
-        connection.seat(participant)
+        numbers = await self._numbers.list(participant.organisation)
+        seen = partial(room_seen, numbers=numbers, base_url=self._base_url)
+        connection.seat(participant, seen)
         connection.socket = socket
         self._connections[participant.id] = connection
         room = self._meetings.room_of(participant.session)
         fields = {
             "participant": participant_seen(participant),
             "session": participant.session,
-            "room": self._room_seen(room),
+            "room": seen(room),
             "participants": [participant_seen(each) for each in self._meetings.participants(participant.session)],
             "resume_token": await self._tokens.issue_resume(
                 participant.organisation, participant.session, participant.id, RESUME_LIFETIME

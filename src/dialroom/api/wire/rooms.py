@@ -150,3 +150,15 @@ def room_given(room: Room, numbers: tuple[Number, ...], public_url: str, session
         created_at=room.created_at,
         updated_at=room.updated_at,
     )
+
+
+def room_seen(room: Room, numbers: tuple[Number, ...], base_url: str) -> dict[str, Any]:
+    """A room as those in it see it: nothing only its organisation may know."""
+    return {
+        "id": room.id,
+        "name": room.name,
+        "locked": room.locked,
+        "language": room.language,
+        "join_url": f"{base_url}/r/{room.slug}",
+        "dial_in": dial_in(room, numbers).model_dump() if room.dial_in else None,
+    }

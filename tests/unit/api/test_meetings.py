@@ -1,0 +1,69 @@
+"""Sessions, participants, events and what operators ask for."""
+
+from __future__ import annotations
+
+import json
+
+from .conftest import Guest, House
+
+
+async def test_sessions_and_participants_are_listed_moderated_and_kept(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        ada = Guest(connection)
+        joined = await ada.request("join", token=await house.token(room["id"], name="Ada"))
+        session, participant = joined["session"], joined["participant"]["id"]
+        running = (await house.api.get("/api/sessions", params={"running": True})).json()["items"]
+        assert [each["id"] for each in running] == [session]
+        path = f"/api/participants/{participant}"
+        changed = (await house.api.patch(path, json={"name": "Ada L.", "muted": True})).json()
+        assert (changed["name"], changed["muted"]) == ("Ada L.", True)
+        assert (await house.api.delete(path)).status_code == 204
+        assert (await ada.event("ended"))["reason"] == "removed"
+    gone = (await house.api.get(path)).json()
+    assert gone["left_reason"] == "removed"
+    assert (await house.api.patch(path, json={"muted": False})).json()["code"] == "conflict"
+    listed = (await house.api.get(f"/api/sessions/{session}/participants")).json()["items"]
+    assert [each["id"] for each in listed] == [participant]
+
+
+async def test_ending_a_room_sends_everybody_home(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        ada = Guest(connection)
+        await ada.request("join", token=await house.token(room["id"]))
+        assert (await house.api.post(f"/api/rooms/{room['id']}/end")).status_code == 204
+        assert (await ada.event("ended"))["reason"] == "ended"
+
+
+async def test_events_come_live_to_who_asks_with_a_key(house: House) -> None:
+    room = await house.room()
+    async with house.socket("/api/live") as live, house.socket() as connection:
+        await live.send(json.dumps({"key": house.key, "events": ["participant.joined"]}))
+        assert json.loads(await live.recv()) == {"type": "ready"}
+        await Guest(connection).request("join", token=await house.token(room["id"], name="Ada"))
+        event = json.loads(await live.recv())
+        assert event["type"] == "participant.joined"
+        assert event["data"]["participant"]["name"] == "Ada"
+    async with house.socket("/api/live") as live:
+        await live.send(json.dumps({"key": "dr_wrong"}))
+        assert json.loads(await live.recv())["code"] == "unauthenticated"
+
+
+async def test_events_are_listed_for_who_missed_them(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        joined = await Guest(connection).request("join", token=await house.token(room["id"]))
+    events = (await house.api.get("/api/events")).json()["items"]
+    of_session = [event["type"] for event in events if event["subject"] == joined["session"]]
+    assert {"session.started", "participant.joined"} <= set(of_session)
+
+
+async def test_operators_get_health_and_metrics(house: House) -> None:
+    assert (await house.api.get("/healthz")).json()["status"] == "ok"
+    text = (await house.api.get("/metrics")).text
+    assert "dialroom_sessions 0" in text
+    assert "dialroom_media_up 1" in text
+    house.media.lose_link()
+    assert (await house.api.get("/healthz")).status_code == 503
+    assert "dialroom_media_up 0" in (await house.api.get("/metrics")).text

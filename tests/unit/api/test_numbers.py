@@ -1,0 +1,39 @@
+"""Numbers, gateways, and what would become of a call."""
+
+from __future__ import annotations
+
+from .conftest import House
+
+
+async def test_a_number_is_added_and_leads_callers_to_the_code(house: House) -> None:
+    made = await house.api.post("/api/numbers", json={"number": "+1 (202) 555-0100", "language": "es"})
+    assert made.status_code == 201, made.text
+    number = made.json()
+    assert (number["number"], number["country"], number["display"]) == ("+12025550100", "US", "+1 202-555-0100")
+    explained = await house.api.post("/api/calls/explain", json={"to": "0012025550100", "from": "+12025550176"})
+    assert explained.json()["outcome"] == "ask_for_code"
+    again = await house.api.post("/api/numbers", json={"number": "+12025550100"})
+    assert again.json()["code"] == "number_taken"
+
+
+async def test_what_is_no_number_is_refused_with_an_example(house: House) -> None:
+    answer = await house.api.post("/api/numbers", json={"number": "call me"})
+    assert answer.status_code == 422
+    assert "+12025550176" in answer.json()["fix"]
+
+
+async def test_a_call_to_nobodys_number_would_be_refused_and_the_trace_says_why(house: House) -> None:
+    explained = (await house.api.post("/api/calls/explain", json={"to": "+4930123456"})).json()
+    assert explained["outcome"] == "reject"
+    assert any("no such number" in step["why"] for step in explained["trace"])
+
+
+async def test_a_gateway_never_shows_its_password_again(house: House) -> None:
+    body = {"name": "Carrier", "addresses": ["198.51.100.0/24"], "username": "trunk", "password": "correct horse"}
+    made = await house.api.post("/api/gateways", json=body)
+    assert made.status_code == 201, made.text
+    assert "correct horse" not in made.text
+    assert (await house.api.get("/api/gateways")).json()["items"][0]["addresses"] == ["198.51.100.0/24"]
+    assert (await house.api.delete(f"/api/gateways/{made.json()['id']}")).status_code == 204
+    for wrong in ({"name": "x"}, {"name": "x", "addresses": ["300.1.1.1"]}, {"name": "x", "username": "u"}):
+        assert (await house.api.post("/api/gateways", json=wrong)).status_code == 422

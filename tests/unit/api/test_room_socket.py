@@ -1,0 +1,167 @@
+"""The room socket, as docs/reference/room-socket.md has it."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from dialroom.media.protocol import (
+    BlockTrack,
+    ClosePeer,
+    JoinPeer,
+    OpenPeer,
+    PeerEnded,
+    RestartPeer,
+    Slot,
+    SlotsChanged,
+    Speaker,
+    SpeakersChanged,
+    Subscribe,
+)
+
+from .conftest import Guest, House
+
+OFFER = {
+    "sdp": "v=0\r\n",
+    "publish": [{"mid": "0", "source": "microphone"}],
+    "audio_slots": ["1", "2"],
+    "video_slots": ["3"],
+    "restart": False,
+}
+
+
+async def test_a_browser_joins_and_learns_who_is_there(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as a, house.socket() as b:
+        ada, ben = Guest(a), Guest(b)
+        joined = await ada.request("join", token=await house.token(room["id"], name="Ada", role="host"))
+        assert joined["type"] == "ok"
+        assert joined["room"]["dial_in"]["code"] == room["dial_in"]["code"]
+        assert joined["ice_servers"][0]["username"].endswith(joined["participant"]["id"])
+        seen = await ben.request("join", token=await house.token(room["id"], name="Ben"))
+        assert [each["name"] for each in seen["participants"]] == ["Ada", "Ben"]
+        assert (await ada.event("participant.joined"))["participant"]["name"] == "Ben"
+        await ben.request("leave")
+        left = await ada.event("participant.left")
+        assert (left["participant"], left["reason"]) == (seen["participant"]["id"], "left")
+
+
+async def test_a_wrong_token_is_refused_and_the_socket_closed(house: House) -> None:
+    async with house.socket() as connection:
+        answer = await Guest(connection).request("join", token="eyJhbGciOiJub25lIn0.e30.")
+        assert answer["error"]["code"] == "token_refused"
+        with pytest.raises(ConnectionClosed) as closed:
+            await connection.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4001
+
+
+async def test_a_foreign_page_is_not_let_in_but_an_allowed_one_is(house: House) -> None:
+    with pytest.raises(InvalidStatus):
+        async with house.socket(origin="https://evil.example.com"):
+            pass
+    async with house.socket(origin="https://app.example.com") as connection:
+        assert (await Guest(connection).request("ping"))["error"]["code"] == "invalid"
+
+
+async def test_an_offer_opens_a_peer_in_the_sessions_bridge(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        ada = Guest(connection)
+        joined = await ada.request("join", token=await house.token(room["id"]))
+        answer = await ada.request("offer", **OFFER)
+        assert answer["sdp"]
+        opened, placed = house.media.sent(OpenPeer)[0], house.media.sent(JoinPeer)[0]
+        assert opened.tag == joined["participant"]["id"]
+        assert (placed.bridge, placed.participant) == (joined["session"], joined["participant"]["id"])
+        await ada.request("offer", **{**OFFER, "restart": True})
+        assert house.media.sent(RestartPeer)[0].peer == opened.peer
+        await ada.request("subscribe", slots=[{"mid": "3", "participant": "part_x", "source": "camera"}])
+        assert house.media.sent(Subscribe)[0].slots[0] == Slot(mid="3", participant="part_x", source="camera")
+
+
+async def test_what_the_media_plane_tells_reaches_the_browser(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        ada = Guest(connection)
+        joined = await ada.request("join", token=await house.token(room["id"]))
+        await ada.request("offer", **OFFER)
+        peer = house.media.sent(OpenPeer)[0].peer
+        house.media.raise_event(SlotsChanged(peer=peer, slots=[Slot(mid="1", participant="part_x")]))
+        assert (await ada.event("slots"))["slots"][0]["participant"] == "part_x"
+        speaker = Speaker(participant="part_x", level=-20)
+        house.media.raise_event(SpeakersChanged(bridge=joined["session"], speakers=[speaker]))
+        assert (await ada.event("speakers"))["speakers"] == [{"participant": "part_x", "level": -20}]
+        house.media.raise_event(PeerEnded(peer=peer, reason="a bug"))
+        await ada.event("media.lost")
+
+
+async def test_a_lost_socket_is_resumed_and_nobody_saw_a_leave(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as a, house.socket() as b:
+        ada, ben = Guest(a), Guest(b)
+        await ada.request("join", token=await house.token(room["id"], name="Ada"))
+        joined = await ben.request("join", token=await house.token(room["id"], name="Ben"))
+        await ben.request("offer", **OFFER)
+        await b.close()
+        assert (await ada.event("participant.joined"))["participant"]["name"] == "Ben"
+        assert (await ada.event("participant.updated"))["participant"]["connected"] is False
+        async with house.socket() as again:
+            resumed = await Guest(again).request("resume", resume_token=joined["resume_token"])
+            assert (resumed["resumed"], resumed["participant"]["id"]) == (True, joined["participant"]["id"])
+            back = await ada.event("participant.updated")
+            assert back["participant"]["connected"] is True
+        assert not [event for event in ada.events if event["type"] == "participant.left"]
+
+
+async def test_a_host_moderates_and_a_guest_may_not(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as a, house.socket() as b:
+        ada, ben = Guest(a), Guest(b)
+        await ada.request("join", token=await house.token(room["id"], name="Ada", role="host"))
+        joined = await ben.request("join", token=await house.token(room["id"], name="Ben"))
+        await ben.request("offer", **OFFER)
+        refused = await ben.request("moderate", action="lock")
+        assert refused["error"]["code"] == "forbidden"
+        await ada.request("moderate", action="mute", participant=joined["participant"]["id"])
+        assert (await ben.event("participant.updated"))["participant"]["muted"] is True
+        await house.services.meetings.settled()
+        assert house.media.sent(BlockTrack)[-1].blocked is True
+        await ben.request("publish", microphone=True)
+        assert house.media.sent(BlockTrack)[-1].blocked is False
+        await ada.request("moderate", action="remove", participant=joined["participant"]["id"])
+        assert (await ben.event("ended"))["reason"] == "removed"
+        with pytest.raises(ConnectionClosed) as closed:
+            await b.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4000
+        await house.services.meetings.settled()
+        assert house.media.sent(ClosePeer)
+
+
+async def test_a_browser_that_is_moved_goes_on_in_the_other_room_as_the_same_person(house: House) -> None:
+    here, there = await house.room(name="Here"), await house.room(name="There")
+    async with house.socket() as a, house.socket() as b:
+        ada = Guest(a)
+        joined = await ada.request("join", token=await house.token(here["id"], name="Ada"))
+        path = f"/api/participants/{joined['participant']['id']}/move"
+        moved = (await house.api.post(path, json={"room": there["id"]})).json()
+        told = await ada.event("moved")
+        again = await Guest(b).request("join", token=told["token"])
+        assert again["participant"]["id"] == moved["id"]
+        assert again["room"]["name"] == "There"
+
+
+@pytest.mark.parametrize("garbage", ["", "{}", "[]", '{"type":"join"}', '{"type":"join","id":1}', "\x00", "{" * 1000])
+async def test_garbage_is_answered_and_disturbs_nobody(house: House, garbage: str) -> None:
+    async with house.socket() as connection:
+        await connection.send(garbage)
+        assert "invalid" in str(await connection.recv())
+    assert (await house.api.get("/healthz")).status_code == 200
+
+
+async def test_a_locked_room_says_so(house: House) -> None:
+    room = await house.room(locked=True)
+    async with house.socket() as connection:
+        answer = await Guest(connection).request("join", token=await house.token(room["id"]))
+        assert answer["error"]["code"] == "room_locked"
