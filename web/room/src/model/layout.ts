@@ -15,11 +15,11 @@ const WIDEST = 16 / 9;
 const LEAST: Area = { width: 150, height: 112 };
 
 /**
- * The columns that give `count` tiles the most room in `area`. A tile may be as wide as 16:9 and as tall as 3:2 upright
+ * The columns that give `count` tiles the most room in `area`. A tile may be as wide as 16:9 and as tall as 5:3 upright
  * where the area is upright.
  */
 export function layout(count: number, area: Area, gap: number): Layout {
-  const tallest = area.height > area.width ? 2 / 3 : 4 / 3;
+  const tallest = area.height > area.width ? 3 / 5 : 4 / 3;
   let best: Layout = { columns: 1, width: 0, height: 0 };
   for (let columns = 1; columns <= Math.max(1, count); columns++) {
     const rows = Math.ceil(count / columns);
