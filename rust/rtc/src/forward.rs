@@ -24,6 +24,8 @@ pub(crate) struct Track {
     pub(crate) key: TrackKey,
     pub(crate) about: TrackDescription,
     pub(crate) muted: bool,
+    /// What its last packet was.
+    pub(crate) codec: Option<Codec>,
     /// It has sent audio since it was published or unmuted.
     pub(crate) heard: bool,
     pub(crate) speaker: Speaker,
@@ -68,6 +70,7 @@ impl Tracks {
             key,
             about,
             muted: false,
+            codec: None,
             heard: false,
             speaker: Speaker::default(),
             keyframes: KeyframeGate::default(),
@@ -135,6 +138,15 @@ impl Subscriber {
         Self { peer, participant, speakers: AudioSlots::new(audio.len()), audio, video, changed: true }
     }
 
+    /// Empties every slot; their streams go on from where they are.
+    pub(crate) fn leave(&mut self) {
+        self.speakers = AudioSlots::new(self.audio.len());
+        for slot in self.audio.iter_mut().chain(&mut self.video) {
+            slot.switcher.forget_sources();
+        }
+        self.changed = true;
+    }
+
     pub(crate) fn slot(&mut self, at: SlotRef) -> Option<&mut Slot> {
         match at.kind {
             MediaKind::Audio => self.audio.get_mut(at.slot),
@@ -198,10 +210,12 @@ impl Subscribers {
         self.entries.iter_mut().enumerate().filter_map(|(index, entry)| Some((index, entry.as_mut()?)))
     }
 
-    pub(crate) fn awaits_keyframe(&self, at: SlotRef) -> bool {
+    /// True if a slot waits for a keyframe of a track that it can show.
+    pub(crate) fn awaits_keyframe(&self, at: SlotRef, codec: Option<Codec>) -> bool {
         let subscriber = self.entries.get(at.subscriber).and_then(Option::as_ref);
         let slot = subscriber.and_then(|subscriber| subscriber.video.get(at.slot));
-        at.kind == MediaKind::Video && slot.is_some_and(|slot| slot.switcher.awaits_keyframe())
+        let showable = |slot: &Slot| codec.is_none_or(|codec| slot.codecs.contains(&codec));
+        at.kind == MediaKind::Video && slot.is_some_and(|slot| slot.switcher.awaits_keyframe() && showable(slot))
     }
 }
 

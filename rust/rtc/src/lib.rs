@@ -38,7 +38,7 @@ pub use event::{EndReason, IceState, Output, PeerCounters, PeerEvent, PeerStats,
 pub use negotiate::{Certificate, CodecPolicy, OfferError, PeerConfig, RtxCache};
 pub use peer::Peer;
 pub use router::Router;
-pub use track::{Forwarding, Origin, RouterError, RouterOutput, SlotView, TrackDescription, TrackKey};
+pub use track::{Forwarding, Origin, RouterError, RouterOutput, Seat, SlotView, TrackDescription, TrackKey};
 pub use types::{
     Codec, InjectedAudio, Line, LineDirection, MediaKind, Mid, PeerKey, Protocol, Rotation, RtpIn, RtpOut, Source,
 };

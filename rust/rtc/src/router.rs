@@ -11,7 +11,7 @@ use crate::forward::{SlotRef, Subscriber, Subscribers, Tracks, by_urgency, next_
 use crate::munge::Facts;
 use crate::speaker::Change;
 use crate::switch::Verdict;
-use crate::track::{Forwarding, Origin, RouterError, RouterOutput, TrackDescription, TrackKey};
+use crate::track::{Forwarding, Origin, RouterError, RouterOutput, Seat, TrackDescription, TrackKey};
 use crate::types::{Codec, InjectedAudio, Line, MediaKind, Mid, PeerKey, RtpIn};
 
 /// Most tracks in one room.
@@ -40,30 +40,38 @@ impl Router {
     /// before that is lost, keyframes included.
     pub fn subscribe(&mut self, peer: PeerKey, participant: Arc<str>, lines: &[Line]) {
         self.unsubscribe(peer);
-        let index = self.subscribers.add(Subscriber::new(peer, participant, lines));
+        self.seat(Seat(Subscriber::new(peer, participant, lines)));
+    }
+
+    /// Adds a browser that [`Router::remove_peer`] took out of another room; its connection stays as it is.
+    pub fn seat(&mut self, seat: Seat) {
+        let index = self.subscribers.add(seat.0);
         self.changed = true;
         for track in by_urgency(&self.tracks) {
             self.place_with(track, index);
         }
     }
 
-    /// Removes a browser and everything it publishes.
-    pub fn remove_peer(&mut self, now: Instant, peer: PeerKey) {
-        self.unsubscribe(peer);
+    /// Removes a browser and everything it publishes. If it moves to another room, give the returned seat to
+    /// [`Router::seat`] there.
+    pub fn remove_peer(&mut self, now: Instant, peer: PeerKey) -> Option<Seat> {
+        let seat = self.unsubscribe(peer);
         let published = |track: &&crate::forward::Track| track.publisher().is_some_and(|(p, _)| p == peer);
         let ids: Vec<_> = self.tracks.iter().filter(published).map(|track| track.about.id.clone()).collect();
         for id in ids {
             self.unpublish(now, &id);
         }
+        seat
     }
 
-    fn unsubscribe(&mut self, peer: PeerKey) {
-        if let Some(index) = self.subscribers.index_of(peer) {
-            self.subscribers.remove(index);
-            for track in self.tracks.iter_mut() {
-                track.shown_in.retain(|slot| slot.subscriber != index);
-            }
+    fn unsubscribe(&mut self, peer: PeerKey) -> Option<Seat> {
+        let index = self.subscribers.index_of(peer)?;
+        let mut subscriber = self.subscribers.remove(index)?;
+        for track in self.tracks.iter_mut() {
+            track.shown_in.retain(|slot| slot.subscriber != index);
         }
+        subscriber.leave();
+        Some(Seat(subscriber))
     }
 
     /// Publishes a track. Video is shown where [`Router::request_video`] asks for it, audio to all as it speaks.
@@ -126,6 +134,8 @@ impl Router {
         if self.tracks.get(key).is_some_and(|track| track.about.kind == MediaKind::Audio) {
             self.vacate(key);
             self.fill();
+        } else {
+            self.interrupt(key);
         }
         true
     }
@@ -227,7 +237,7 @@ impl Router {
                 stopped.push(track.key);
             }
             if track.about.kind == MediaKind::Video && !track.muted {
-                let wanted = track.shown_in.iter().any(|slot| self.subscribers.awaits_keyframe(*slot));
+                let wanted = track.shown_in.iter().any(|slot| self.subscribers.awaits_keyframe(*slot, track.codec));
                 if track.keyframes.tick(now, wanted) {
                     keyframes.extend(track.publisher());
                 }
@@ -291,6 +301,7 @@ impl Router {
         let Some(track) = self.tracks.get_mut(key) else {
             return;
         };
+        track.codec = Some(packet.codec);
         let facts = Facts::read(packet.codec, &packet.payload);
         if facts.starts_keyframe {
             track.keyframes.satisfied();
@@ -382,6 +393,15 @@ impl Router {
         self.changed = true;
         if let Some(track) = self.tracks.get_mut(key) {
             track.show_in(SlotRef { subscriber: index, kind: MediaKind::Audio, slot });
+        }
+    }
+
+    /// The slots keep a muted video track, and show it again from its next keyframe on.
+    fn interrupt(&mut self, key: TrackKey) {
+        for (_, subscriber) in self.subscribers.iter_mut() {
+            for slot in subscriber.video.iter_mut().filter(|slot| slot.switcher.wanted() == Some(key)) {
+                slot.switcher.interrupt();
+            }
         }
     }
 

@@ -79,8 +79,18 @@ impl<T: Copy + PartialEq> Switcher<T> {
     pub fn select(&mut self, source: Option<T>) {
         self.wanted = source;
         if source.is_none() {
-            self.previous = self.current.take().map(|current| self.ended(current));
+            self.interrupt();
         }
+    }
+
+    /// The selected source is about to be interrupted: it starts anew with its next keyframe, or next audio packet.
+    pub fn interrupt(&mut self) {
+        self.previous = self.current.take().map(|current| self.ended(current));
+    }
+
+    /// Empties the slot and forgets every source; the stream itself goes on from where it is.
+    pub fn forget_sources(&mut self) {
+        (self.wanted, self.current, self.previous) = (None, None, None);
     }
 
     /// The source selected.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::forward::Subscriber;
 use crate::types::{MediaKind, Mid, PeerKey, RtpOut, Source};
 
 /// Handle of a published track, never reused within a router.
@@ -37,6 +38,11 @@ pub struct TrackDescription {
     /// Where its packets come from.
     pub origin: Origin,
 }
+
+/// A subscriber between two rooms: its slots' streams, which the next room must continue, because the browser has seen
+/// their sequence numbers.
+#[derive(Debug)]
+pub struct Seat(pub(crate) Subscriber);
 
 /// What one slot of a subscriber shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -196,3 +196,34 @@ fn a_browser_that_never_connects_or_is_lost_ends_its_peer_in_time() {
     room.run(60 * SECOND);
     assert_eq!(room.peers[&key].ended(), Some(&dialroom_rtc::EndReason::ConnectionLost));
 }
+
+#[test]
+fn a_browser_moved_to_another_room_hears_that_room_in_the_same_streams() {
+    let mut room = Room::new();
+    let [ann, bob, cat] = ["ann", "bob", "cat"].map(|name| room.join_connected(&Join::named(name)));
+    room.speak(ann, -20, 50);
+    let (bobs, cats) = (room.browsers[bob].key, room.browsers[cat].key);
+    let now = room.now;
+    let [bob_seat, cat_seat] = [bobs, cats].map(|key| room.router.remove_peer(now, key).expect("is in the room"));
+    let mut breakout = dialroom_rtc::Router::new();
+    breakout.seat(bob_seat);
+    breakout.seat(cat_seat);
+    let mid = room.browsers[cat].publish[0];
+    let track = dialroom_rtc::TrackDescription {
+        id: "cat/mic".into(),
+        participant: "cat".into(),
+        kind: dialroom_rtc::MediaKind::Audio,
+        source: dialroom_rtc::Source::Microphone,
+        origin: dialroom_rtc::Origin::Peer { peer: cats, mid },
+    };
+    breakout.publish(now, track).unwrap();
+    std::mem::swap(&mut room.router, &mut breakout);
+    room.speak(cat, -20, 50);
+    room.run(SECOND / 10);
+    let slot = room.slot_of(bob, "cat/mic").expect("bob hears cat");
+    assert_eq!(room.slot_of(bob, "ann/mic"), None);
+    let heard = room.browsers[bob].on(slot);
+    assert_eq!(heard.len(), 100, "50 of ann, then 50 of cat, in one stream");
+    assert!(heard.windows(2).all(|pair| *pair[1].seq_no == *pair[0].seq_no + 1));
+    assert_eq!((heard[49].payload[9], heard[50].payload[9]), (1, 3));
+}

@@ -146,3 +146,30 @@ fn many_viewers_asking_at_once_cost_the_publisher_one_keyframe_request() {
         assert_eq!(room.browsers[viewer].received.len(), 3);
     }
 }
+
+#[test]
+fn a_camera_muted_by_a_moderator_comes_back_with_a_keyframe_and_no_break() {
+    let mut room = Room::new();
+    let [ann, viewer] = ["ann", "viewer"].map(|name| room.join_connected(&Join::named(name)));
+    let (key, slot) = (room.browsers[viewer].key, room.browsers[viewer].video_slots[0]);
+    room.router.request_video(room.now, key, slot, Some("ann/cam")).unwrap();
+    for frame in 0..20 {
+        cameras(&mut room, &[ann], frame);
+    }
+    room.router.set_muted(room.now, "ann/cam", true);
+    room.run(FRAME);
+    let before = room.browsers[viewer].received.len();
+    for frame in 20..40 {
+        cameras(&mut room, &[ann], frame);
+    }
+    assert_eq!(room.browsers[viewer].received.len(), before);
+    assert_eq!(room.slot_of(viewer, "ann/cam"), Some(slot), "the tile stays");
+    room.router.set_muted(room.now, "ann/cam", false);
+    room.drain_router();
+    for frame in 40..60 {
+        cameras(&mut room, &[ann], frame);
+    }
+    let seen = room.browsers[viewer].on(slot);
+    assert_eq!(seen[before].payload[6] & 1, 0, "a keyframe comes first");
+    assert!(seen.windows(2).all(|pair| *pair[1].seq_no == *pair[0].seq_no + 1));
+}
