@@ -1,14 +1,11 @@
-//! Encoded packets of one stream, from arrival order into play order.
+//! Encoded packets of one stream, from arrival order into play order, in about 7 kB.
 //!
-//! Payloads lie in a small arena of 80-byte units (10 ms of G.711), so any mix of packet sizes fits into about 6 kB.
-//! Timestamps are mapped to one continuous media timeline at arrival: a jump of the sender's timestamp (re-INVITE,
-//! hold, transfer) becomes the gap that really passed. Sequence numbers only ever go up in play order, so nothing is
-//! played twice.
+//! Sequence numbers, extended to 64 bits, only ever go up in play order: nothing is played twice.
 
+use super::arena::{Arena, Place};
 use super::delay::DelayEstimator;
+use super::timeline::{Placed, Stamp, Timeline};
 
-const UNIT: usize = 80;
-const UNITS: u32 = 64;
 const SLOTS: usize = 64;
 
 /// What a packet carries, as far as the buffer cares.
@@ -52,8 +49,10 @@ pub enum Inserted {
     Late,
     /// It is far from the stream's sequence numbers; two in a row restart the stream.
     Stray,
-    /// It does not fit into the buffer.
+    /// Its payload cannot be of the codec.
     TooLong,
+    /// The buffer is full of later packets.
+    Full,
 }
 
 /// What comes next in the stream.
@@ -106,76 +105,63 @@ struct Slot {
     sequence: u64,
     media: i64,
     ticks: u32,
-    len: u16,
-    unit: u8,
+    place: Place,
     content: Content,
 }
 
-/// The latest packet in sequence: where the timeline stands.
-#[derive(Debug, Clone, Copy)]
-struct Reference {
-    sequence: u64,
-    timestamp: u32,
-    media: i64,
-    ticks: u32,
-    arrival_us: i64,
+impl Slot {
+    fn end(&self) -> i64 {
+        self.media + i64::from(self.ticks)
+    }
 }
 
 /// Jitter buffer of one stream.
 #[derive(Debug, Clone)]
 pub struct JitterBuffer {
-    clock: i64,
     ssrc: Option<u32>,
     slots: [Option<Slot>; SLOTS],
-    arena: [u8; UNIT * UNITS as usize],
-    free: u64,
-    reference: Option<Reference>,
-    /// Media time and arrival of the latest packet, also across restarts.
-    anchor: Option<(i64, i64)>,
-    stray: Option<u16>,
-    late_run: (u16, u8),
+    arena: Arena,
+    timeline: Timeline,
+    delay: DelayEstimator,
+    late_run: LateRun,
     playing: bool,
+    /// Nothing is expected: the sender has fallen silent, or has not begun.
     quiet: bool,
     play_sequence: u64,
     play_media: i64,
+    frame_ticks: u32,
     packet_ticks: u32,
-    delay: DelayEstimator,
     discards: Discards,
+}
+
+/// Packets in sequence that all came too late.
+#[derive(Debug, Clone, Copy, Default)]
+struct LateRun {
+    next: u16,
+    len: u8,
 }
 
 impl JitterBuffer {
     /// Longest payload, bytes: the largest Opus frame.
     pub const MAX_PAYLOAD: usize = 1275;
-    /// Never holds more than this beyond the fastest packet, µs.
-    pub const HARD_LIMIT_US: i64 = 500_000;
-    /// A timestamp that lags or leads the arrival by more is a jump of the sender's clock, µs. Lagging is also what a
-    /// network stall looks like; leading has no other cause.
-    const LAG_US: i64 = 2_000_000;
-    const LEAD_US: i64 = 300_000;
-    /// A sequence number so far ahead or behind is a stray or a restart.
-    const MAX_AHEAD: i64 = 1000;
-    const MAX_BEHIND: i64 = 100;
-    /// So many packets in sequence that are all behind mean the sender restarted.
+    /// So many packets in sequence that are all behind mean the sender restarted a little further back.
     const RESTART_RUN: u8 = 5;
 
     /// An empty buffer for an RTP clock in Hz.
     pub fn new(clock: u32) -> Self {
         Self {
-            clock: i64::from(clock.max(1)),
             ssrc: None,
             slots: [None; SLOTS],
-            arena: [0; UNIT * UNITS as usize],
-            free: u64::MAX,
-            reference: None,
-            anchor: None,
-            stray: None,
-            late_run: (0, 0),
+            arena: Arena::new(),
+            timeline: Timeline::new(clock),
+            delay: DelayEstimator::default(),
+            late_run: LateRun::default(),
             playing: false,
             quiet: true,
             play_sequence: 0,
             play_media: 0,
+            frame_ticks: clock / 50,
             packet_ticks: clock / 50,
-            delay: DelayEstimator::default(),
             discards: Discards::default(),
         }
     }
@@ -185,63 +171,50 @@ impl JitterBuffer {
         if packet.payload.len() > Self::MAX_PAYLOAD {
             return Inserted::TooLong;
         }
-        let arrival_us = arrival_us.min(i64::MAX as u64).cast_signed();
-        if self.ssrc.is_some_and(|ssrc| ssrc != packet.ssrc) {
+        if self.ssrc.replace(packet.ssrc).is_some_and(|ssrc| ssrc != packet.ssrc) {
             self.restart();
         }
-        self.ssrc = Some(packet.ssrc);
-        let sequence = match self.place(packet.sequence) {
-            Ok(sequence) => sequence,
-            Err(refused) => return refused,
+        let sequence = match self.timeline.place(packet.sequence) {
+            Placed::At(sequence) => sequence,
+            Placed::Stray => {
+                self.discards.stray += 1;
+                return Inserted::Stray;
+            }
+            Placed::Restarted => {
+                self.restart();
+                return self.insert(packet, arrival_us);
+            }
         };
-        if self.reference.is_some() && sequence < self.play_sequence {
+        if !self.timeline.has_begun() {
+            self.play_sequence = sequence;
+        } else if sequence < self.play_sequence {
             return self.refuse_late(sequence, packet, arrival_us);
         }
-        self.late_run.1 = 0;
+        self.late_run.len = 0;
         if self.slots[sequence as usize % SLOTS].is_some_and(|slot| slot.sequence == sequence) {
             self.discards.duplicate += 1;
             return Inserted::Duplicate;
         }
-        let Some(media) = self.media_time(sequence, packet, arrival_us) else {
-            self.discards.late += 1;
-            return Inserted::Late;
-        };
-        self.make_room(sequence);
-        self.store(sequence, media, packet)
+        match self.observe(sequence, packet, arrival_us) {
+            Some(media) => self.store(sequence, media, packet),
+            None => {
+                self.discards.late += 1;
+                Inserted::Late
+            }
+        }
     }
 
-    /// The packet's 64-bit sequence number, unless it is far from the stream's.
-    fn place(&mut self, sequence: u16) -> Result<u64, Inserted> {
-        let Some(reference) = self.reference else {
-            // Every stream begins in a cycle of its own, so that numbers go up across restarts.
-            let cycle = (self.play_sequence >> 16) + 1;
-            self.play_sequence = (cycle << 16) | u64::from(sequence);
-            return Ok(self.play_sequence);
-        };
-        let step = i64::from(sequence.wrapping_sub(reference.sequence as u16).cast_signed());
-        if (-Self::MAX_BEHIND..Self::MAX_AHEAD).contains(&step) {
-            self.stray = None;
-            return Ok(reference.sequence.saturating_add_signed(step));
-        }
-        if self.stray != Some(sequence) {
-            self.stray = Some(sequence.wrapping_add(1));
-            self.discards.stray += 1;
-            return Err(Inserted::Stray);
-        }
-        self.restart();
-        self.place(sequence)
-    }
-
-    fn refuse_late(&mut self, sequence: u64, packet: &Packet<'_>, arrival_us: i64) -> Inserted {
-        let (expected, run) = self.late_run;
-        let run = if run > 0 && packet.sequence == expected { run + 1 } else { 1 };
-        self.late_run = (packet.sequence.wrapping_add(1), run);
-        if run >= Self::RESTART_RUN && self.head().is_none() {
+    /// A late packet says that the target is too low; several in a row, with nothing else coming, that the sender has
+    /// gone back.
+    fn refuse_late(&mut self, sequence: u64, packet: &Packet<'_>, arrival_us: u64) -> Inserted {
+        let in_sequence = self.late_run.len > 0 && packet.sequence == self.late_run.next;
+        let len = if in_sequence { self.late_run.len + 1 } else { 1 };
+        self.late_run = LateRun { next: packet.sequence.wrapping_add(1), len };
+        if len >= Self::RESTART_RUN && self.head().is_none() {
             self.restart();
-            return self.insert(packet, arrival_us.max(0).cast_unsigned());
+            return self.insert(packet, arrival_us);
         }
-        // It is late because the target is too low: the estimator must hear of it.
-        let _ = self.media_time(sequence, packet, arrival_us);
+        self.observe(sequence, packet, arrival_us);
         self.discards.late += 1;
         Inserted::Late
     }
@@ -249,66 +222,52 @@ impl JitterBuffer {
     /// Forgets the stream but not how the network behaves; what was stored is dropped.
     fn restart(&mut self) {
         self.discards.overflow += self.slots.iter().flatten().filter(|s| s.content != Content::Event).count() as u64;
-        self.play_sequence = self.play_sequence.max(self.reference.map_or(0, |reference| reference.sequence));
         self.slots = [None; SLOTS];
-        self.free = u64::MAX;
-        self.reference = None;
-        self.stray = None;
-        self.late_run.1 = 0;
-        self.playing = false;
-        self.quiet = true;
+        self.arena.clear();
+        self.timeline.restart();
+        self.late_run.len = 0;
+        self.pause();
     }
 
-    /// Media time of a packet in ticks, on a timeline without jumps; `None` for a packet from before a jump.
-    fn media_time(&mut self, sequence: u64, packet: &Packet<'_>, arrival_us: i64) -> Option<i64> {
+    /// Finds a packet's media time and lets the delay estimator learn from it.
+    fn observe(&mut self, sequence: u64, packet: &Packet<'_>, arrival_us: u64) -> Option<i64> {
         let event = packet.content == Content::Event;
-        let Some(reference) = self.reference else {
-            // After a restart the timeline goes on by the time that passed.
-            let media = self.anchor.map_or(0, |(media, at_us)| media + self.ticks_in(arrival_us - at_us));
-            self.reference =
-                Some(Reference { sequence, timestamp: packet.timestamp, media, ticks: packet.ticks, arrival_us });
-            self.play_media = media;
-            if !event {
-                self.observe(arrival_us, media, packet.ticks);
-            }
-            return Some(media);
-        };
-        if event {
-            if sequence > reference.sequence {
-                self.reference = Some(Reference { sequence, ..reference });
-            }
-            return Some(reference.media);
+        let arrival_us = signed(arrival_us);
+        let stamp = Stamp { timestamp: packet.timestamp, ticks: packet.ticks, event, arrival_us };
+        let previous = self.timeline.latest().map(|(sequence, _)| sequence);
+        let media = self.timeline.media(sequence, stamp)?;
+        if !event {
+            let duration_us = self.timeline.us_of(packet.ticks.into()).clamp(0, 200_000) as u32;
+            self.delay.observe(arrival_us, self.timeline.us_of(media), duration_us);
         }
-        let step = i64::from(packet.timestamp.wrapping_sub(reference.timestamp).cast_signed());
-        if sequence < reference.sequence {
-            // From before a jump of the timestamp it would lie anywhere.
-            let media = (step < 0 && step > -self.ticks_in(Self::LAG_US)).then(|| reference.media + step)?;
-            self.delay.observe(arrival_us, self.us_of(media), 0);
-            return Some(media);
+        if packet.content == Content::Voice && previous == Some(sequence.wrapping_sub(1)) {
+            self.packet_ticks = packet.ticks.max(1);
         }
-        let passed = self.ticks_in(arrival_us - reference.arrival_us);
-        let is_jump = step < i64::from(reference.ticks)
-            || passed - step > self.ticks_in(Self::LAG_US)
-            || step - passed > self.ticks_in(Self::LEAD_US);
-        let step = if is_jump { passed.max(i64::from(reference.ticks)) } else { step };
-        let media = reference.media + step;
-        if sequence == reference.sequence + 1 && packet.content == Content::Voice {
-            self.packet_ticks = packet.ticks;
-        }
-        self.reference =
-            Some(Reference { sequence, timestamp: packet.timestamp, media, ticks: packet.ticks, arrival_us });
-        self.observe(arrival_us, media, packet.ticks);
         Some(media)
     }
 
-    fn observe(&mut self, arrival_us: i64, media: i64, ticks: u32) {
-        self.anchor = Some((media, arrival_us));
-        let duration_us = self.us_of(i64::from(ticks)).unsigned_abs().min(200_000) as u32;
-        self.delay.observe(arrival_us, self.us_of(media), duration_us);
+    fn store(&mut self, sequence: u64, media: i64, packet: &Packet<'_>) -> Inserted {
+        self.make_slot(sequence);
+        let payload = if packet.content == Content::Event { &[] } else { packet.payload };
+        let place = loop {
+            if let Some(place) = self.arena.store(payload) {
+                break place;
+            }
+            match self.head() {
+                Some(head) if head.sequence < sequence => self.drop_head(head),
+                _ => {
+                    self.discards.overflow += 1;
+                    return Inserted::Full;
+                }
+            }
+        };
+        let (ticks, content) = (packet.ticks, packet.content);
+        self.slots[sequence as usize % SLOTS] = Some(Slot { sequence, media, ticks, place, content });
+        Inserted::Stored
     }
 
     /// Drops what is oldest until `sequence` has a slot of its own.
-    fn make_room(&mut self, sequence: u64) {
+    fn make_slot(&mut self, sequence: u64) {
         let lowest = sequence.saturating_sub(SLOTS as u64 - 1);
         if self.play_sequence >= lowest {
             return;
@@ -319,59 +278,31 @@ impl JitterBuffer {
         self.play_sequence = self.play_sequence.max(lowest);
     }
 
-    fn store(&mut self, sequence: u64, media: i64, packet: &Packet<'_>) -> Inserted {
-        let payload = if packet.content == Content::Event { &[] } else { packet.payload };
-        let unit = loop {
-            if let Some(unit) = allocate(&mut self.free, payload.len()) {
-                break unit;
-            }
-            match self.head() {
-                Some(head) if head.sequence < sequence => self.drop_head(head),
-                _ => {
-                    self.discards.overflow += 1;
-                    return Inserted::TooLong;
-                }
-            }
-        };
-        let at = usize::from(unit) * UNIT;
-        self.arena[at..at + payload.len()].copy_from_slice(payload);
-        let (ticks, content) = (packet.ticks, packet.content);
-        self.slots[sequence as usize % SLOTS] =
-            Some(Slot { sequence, media, ticks, len: payload.len() as u16, unit, content });
-        Inserted::Stored
-    }
-
     fn drop_head(&mut self, head: Slot) {
         self.take(head);
         if head.content != Content::Event {
             self.discards.overflow += 1;
-            self.play_media = self.play_media.max(head.media + i64::from(head.ticks));
+            self.play_media = self.play_media.max(head.end());
         }
     }
 
-    /// Takes a slot out of the buffer; its bytes stay readable until the next insert.
+    /// Takes a slot out; its payload stays readable until the next insert.
     fn take(&mut self, slot: Slot) {
         self.slots[slot.sequence as usize % SLOTS] = None;
-        release(&mut self.free, slot.unit, usize::from(slot.len));
+        self.arena.release(slot.place);
         self.play_sequence = slot.sequence + 1;
     }
 
     /// The stored packet that comes first.
     fn head(&self) -> Option<Slot> {
-        let highest = self.reference?.sequence;
+        let (highest, _) = self.timeline.latest()?;
         let last = highest.min(self.play_sequence + SLOTS as u64 - 1);
-        (self.play_sequence..=last)
-            .find_map(|sequence| self.slots[sequence as usize % SLOTS].filter(|slot| slot.sequence == sequence))
-    }
-
-    fn payload(&self, slot: Slot) -> &[u8] {
-        let at = usize::from(slot.unit) * UNIT;
-        &self.arena[at..at + usize::from(slot.len)]
+        let stored = |sequence| self.slots[sequence as usize % SLOTS].filter(|slot| slot.sequence == sequence);
+        (self.play_sequence..=last).find_map(stored)
     }
 
     /// What to play next at `now_us`. Call until a frame is full; each call moves on in the stream.
     pub fn next(&mut self, now_us: u64) -> Next<'_> {
-        let now_us = now_us.min(i64::MAX as u64).cast_signed();
         while let Some(head) = self.head() {
             if head.content == Content::Event {
                 self.take(head);
@@ -379,14 +310,14 @@ impl JitterBuffer {
                 continue;
             }
             if !self.playing {
-                if !self.is_due(head, now_us) {
+                if !self.is_due(head, signed(now_us)) {
                     return Next::Empty { expected: true };
                 }
                 self.playing = true;
                 self.play_sequence = head.sequence;
                 self.play_media = head.media;
             }
-            if head.content != Content::Noise && head.media + i64::from(head.ticks) <= self.play_media {
+            if head.content != Content::Noise && head.end() <= self.play_media {
                 self.take(head);
                 self.discards.late += 1;
                 continue;
@@ -401,9 +332,9 @@ impl JitterBuffer {
 
     fn play(&mut self, head: Slot) -> Next<'_> {
         self.take(head);
-        self.play_media = self.play_media.max(head.media + i64::from(head.ticks));
+        self.play_media = self.play_media.max(head.end());
         self.quiet = head.content != Content::Voice;
-        let payload = self.payload(head);
+        let payload = self.arena.get(head.place);
         match head.content {
             Content::Noise => Next::Noise { payload },
             _ => Next::Voice { payload },
@@ -415,21 +346,22 @@ impl JitterBuffer {
         let gap = (head.media - self.play_media).min(i64::from(u32::MAX)) as u32;
         let missing = head.sequence - self.play_sequence;
         if missing == 0 || self.quiet {
-            let ticks = gap.min((self.clock / 50) as u32);
+            let ticks = gap.min(self.frame_ticks);
             self.play_media += i64::from(ticks);
             return Next::Silence { ticks };
         }
-        let ticks = gap.min(self.packet_ticks.max(1));
+        let ticks = gap.min(self.packet_ticks);
         self.play_media += i64::from(ticks);
         self.play_sequence += 1;
-        let following = (missing == 1 && head.content == Content::Voice).then(|| self.payload(head));
+        let following = (missing == 1 && head.content == Content::Voice).then(|| self.arena.get(head.place));
         Next::Lost { ticks, following }
     }
 
     /// Whether the first packet of a talk spurt has been held for as long as the target asks.
     fn is_due(&self, head: Slot, now_us: i64) -> bool {
-        let Some(fastest) = self.delay.fastest_us() else { return true };
-        now_us - self.us_of(head.media) - fastest >= self.delay.target_us() || self.stored_us() > DelayEstimator::MAX_US
+        let Some(fastest_us) = self.delay.fastest_us() else { return true };
+        let held_us = now_us - self.timeline.us_of(head.media) - fastest_us;
+        held_us >= self.delay.target_us() || self.stored_us() > DelayEstimator::MAX_US
     }
 
     /// Passes over `ticks` that were concealed because the buffer was empty.
@@ -448,11 +380,9 @@ impl JitterBuffer {
         self.playing
     }
 
-    /// How much later than the fastest packet allows we play, µs, with `ahead` ticks decoded but not yet heard.
-    pub fn held_us(&self, now_us: u64, ahead: u32) -> i64 {
-        let now_us = now_us.min(i64::MAX as u64).cast_signed();
-        let fastest = self.delay.fastest_us().unwrap_or(0);
-        now_us - self.us_of(self.play_media - i64::from(ahead)) - fastest
+    /// How much later than the fastest packet allows the next packet is played, µs.
+    pub fn held_us(&self, now_us: u64) -> i64 {
+        signed(now_us) - self.timeline.us_of(self.play_media) - self.delay.fastest_us().unwrap_or(0)
     }
 
     /// How long to hold, µs.
@@ -462,9 +392,9 @@ impl JitterBuffer {
 
     /// Media stored beyond the play position, µs.
     pub fn stored_us(&self) -> i64 {
-        let (Some(reference), Some(head)) = (self.reference, self.head()) else { return 0 };
+        let (Some((_, end)), Some(head)) = (self.timeline.latest(), self.head()) else { return 0 };
         let from = if self.playing { self.play_media } else { head.media };
-        self.us_of(reference.media + i64::from(reference.ticks) - from).max(0)
+        self.timeline.us_of(end - from).max(0)
     }
 
     /// How long the sender's packets are, RTP ticks.
@@ -476,43 +406,9 @@ impl JitterBuffer {
     pub fn discards(&self) -> Discards {
         self.discards
     }
-
-    fn ticks_in(&self, us: i64) -> i64 {
-        us.saturating_mul(self.clock) / 1_000_000
-    }
-
-    fn us_of(&self, ticks: i64) -> i64 {
-        ticks.saturating_mul(1_000_000) / self.clock
-    }
 }
 
-/// Units a payload takes: none for an event.
-fn units_of(len: usize) -> u32 {
-    len.div_ceil(UNIT) as u32
-}
-
-fn mask(units: u32) -> u64 {
-    (1u64 << units) - 1
-}
-
-/// Finds room for `len` bytes: the first run of free units that is long enough.
-fn allocate(free: &mut u64, len: usize) -> Option<u8> {
-    let units = units_of(len);
-    let mut runs = *free;
-    for shift in 1..units {
-        runs &= *free >> shift;
-    }
-    if units == 0 {
-        return Some(0);
-    }
-    let unit = runs.trailing_zeros();
-    if unit + units > UNITS {
-        return None;
-    }
-    *free &= !(mask(units) << unit);
-    Some(unit as u8)
-}
-
-fn release(free: &mut u64, unit: u8, len: usize) {
-    *free |= mask(units_of(len)) << unit;
+/// Microseconds are compared and subtracted as signed numbers; no clock reaches 292,000 years.
+fn signed(us: u64) -> i64 {
+    us.min(i64::MAX as u64).cast_signed()
 }

@@ -1,5 +1,6 @@
 //! Audio: codecs, playout, mixing, prompts.
 
+mod arena;
 pub mod clip;
 pub mod codec;
 pub mod delay;
@@ -19,5 +20,6 @@ pub mod plc;
 pub mod resample;
 pub mod speaker;
 pub mod stretch;
+mod timeline;
 pub mod tone;
 pub mod wav;

@@ -191,7 +191,7 @@ impl Playout {
         self.jitter.is_playing()
             && self.gate.is_pause()
             && self.filled == 0
-            && self.jitter.held_us(now_us, 0) - self.phase_us() < self.jitter.target_us()
+            && self.jitter.held_us(now_us) - self.phase_us() < self.jitter.target_us()
     }
 
     fn slack_us(&self) -> i64 {
@@ -201,12 +201,12 @@ impl Playout {
     /// How much earlier than the tick needs it the second packet of a tick is decoded: 10 ms when packets do not last
     /// whole ticks.
     fn phase_us(&self) -> i64 {
-        if self.jitter.packet_ticks() % self.codec.ticks_per_frame() == 0 { 0 } else { 10_000 }
+        if self.jitter.packet_ticks().is_multiple_of(self.codec.ticks_per_frame()) { 0 } else { 10_000 }
     }
 
     /// Appends what comes next in the stream to the FIFO.
     fn decode_next(&mut self, now_us: u64) {
-        let slack_us = self.jitter.held_us(now_us, 0);
+        let slack_us = self.jitter.held_us(now_us);
         let frame = self.rate().frame_len();
         let Self { jitter, decoder, fifo, filled, .. } = self;
         match jitter.next(now_us) {
