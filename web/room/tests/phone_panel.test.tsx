@@ -75,12 +75,14 @@ describe("the panel Join by phone", () => {
     expect(root.textContent).toContain("No phone number leads into this room yet");
   });
 
-  it("takes the focus and is closed by its button", async () => {
+  it("takes the focus and is closed by its button and by Esc", async () => {
     const close = vi.fn();
     await show(DIAL_IN, close);
     expect(document.activeElement?.textContent).toBe("Join by phone");
     root.querySelector<HTMLElement>(".close")?.click();
     expect(close).toHaveBeenCalledOnce();
+    window.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+    expect(close).toHaveBeenCalledTimes(2);
   });
 
   it("can be sent to others as text", () => {

@@ -194,6 +194,14 @@ describe("lost media", () => {
     expect(room.media).toBe("connected");
   });
 
+  it("is told as interrupted when it does not come at all", async () => {
+    browser.server.socket.say({ type: "media.lost" });
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(room.media).toBe("connecting");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(room.media).toBe("interrupted");
+  });
+
   it("makes a new peer at once when DTLS failed, and watches the same videos again", async () => {
     const tracks = { microphone: true, camera: true, screen: false };
     browser.server.socket.say({ type: "participant.updated", participant: person("ada", { tracks }) });

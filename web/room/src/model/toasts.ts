@@ -20,6 +20,10 @@ export class Toasts {
     setTimeout(() => this.dismiss(toast.id), kind === "problem" ? 2 * SHOWN_FOR : SHOWN_FOR);
   }
 
+  clear(): void {
+    this.list.value = [];
+  }
+
   dismiss(id: number): void {
     this.list.value = this.list.value.filter((toast) => toast.id !== id);
   }

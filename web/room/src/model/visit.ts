@@ -134,6 +134,7 @@ export class Visit {
     room.on("ended", ({ reason, error }) => {
       window.removeEventListener("pagehide", leaveWithPage);
       view.close();
+      this.toasts.clear();
       this.view.value = { at: "over", reason, error };
     });
     this.view.value = { at: "room", view };

@@ -9,10 +9,17 @@ interface PanelProps {
   children: ComponentChildren;
 }
 
-/** A sheet at the side, or at the bottom of a small screen. Takes the focus while open and gives it back. */
+/** A sheet at the side, or at the bottom of a small screen. Has the focus when it opens, gives it back; Esc closes it. */
 export function Panel({ title, testId, onClose, children }: PanelProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   const headingId = useId();
+  useEffect(() => {
+    const closeOnEscape = ({ key }: KeyboardEvent): void => {
+      if (key === "Escape" && !document.querySelector("dialog[open]")) onClose();
+    };
+    window.addEventListener("keydown", closeOnEscape);
+    return () => window.removeEventListener("keydown", closeOnEscape);
+  }, [onClose]);
   useEffect(() => {
     const before = document.activeElement;
     heading.current?.focus();

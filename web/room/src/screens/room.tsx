@@ -22,7 +22,7 @@ export function RoomScreen({ visit, view }: { visit: Visit; view: RoomView }) {
       <Header view={view} />
       {view.reconnecting.value && (
         <div class="banner" role="alert" data-testid="reconnecting">
-          <span class="spinner" aria-hidden="true" /> Reconnecting… you stay in the room.
+          <span class="spinner" aria-hidden="true" /> Reconnecting…
         </div>
       )}
       {view.audioBlocked.value && (
@@ -50,10 +50,6 @@ export function RoomScreen({ visit, view }: { visit: Visit; view: RoomView }) {
 function useShortcuts(view: RoomView): void {
   useEffect(() => {
     const handle = (event: KeyboardEvent): void => {
-      if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
-        view.panel.value = null;
-        return;
-      }
       if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       const action = {
         m: () => view.toggleMicrophone(),

@@ -163,6 +163,7 @@ export class MediaConnection extends Emitter<MediaConnectionEvents> {
     if (!this.#reachable) return;
     this.#timer = setTimeout(() => {
       if (this.#peer?.state === "connected" || !this.#reachable) return;
+      this.#setState("interrupted");
       void this.#negotiate(this.#attempt++ < RESTARTS && this.#peer ? "restart" : "new");
     }, delay);
   }
