@@ -53,35 +53,43 @@ class Adoption:
         self._desk = switchboard.desk
         self._sip = sip
         self._seats = {each.call: each for each in waiting if each.call is not None}
+        self._last_event = 0
 
     async def run(self, running: Sequence[RunningCall], snapshot: Snapshot) -> int:
         """Takes up what can be; returns how many calls go on."""
+        # All dialogs first, before anything is awaited: a BYE that comes now must find its call.
+        found = [self._find(each) for each in running]
+        self._last_event = snapshot.last_event
         legs = {state.leg: state for state in snapshot.legs}
         adopted: list[tuple[PhoneCall, InviteSession]] = []
-        for each in running:
-            leg = legs.get(each.record.leg or "")
-            resume = decode_resume(each.resume) if each.resume else None
-            if resume is None:
-                await self._give_up(each.record, "server_restarted")
+        for record, resume, invite in found:
+            leg = legs.get(record.leg or "")
+            if resume is None or invite is None:
+                await self._give_up(record, "server_restarted")
             elif leg is None or resume.instance != snapshot.instance:
-                await self._hang_up(each.record, resume)
-            elif (call := await self._take_up(each.record, resume, leg)) is not None:
-                adopted.append(call)
+                invite.bye("media lost")
+                await self._give_up(record, "media_lost")
+            elif (call := await self._take_up(record, resume, invite, leg)) is not None:
+                adopted.append((call, invite))
                 del legs[leg.leg]
         for orphan in legs:
             await self._close(orphan)
         self._switchboard.adopt(adopted)
         return len(adopted)
 
-    async def _take_up(
-        self, record: CallRecord, resume: Resume, leg: LegState
-    ) -> tuple[PhoneCall, InviteSession] | None:
+    def _find(self, each: RunningCall) -> tuple[CallRecord, Resume | None, InviteSession | None]:
+        resume = decode_resume(each.resume) if each.resume else None
+        if resume is None:
+            return each.record, None, None
         try:
-            invite = self._sip.restore(resume.sip)
+            return each.record, resume, self._sip.restore(resume.sip)
         except LocalError as error:
-            _log.warning("call.not_restored", call=record.id, error=str(error))
-            await self._give_up(record, "server_restarted")
-            return None
+            _log.warning("call.not_restored", call=each.record.id, error=str(error))
+            return each.record, resume, None
+
+    async def _take_up(
+        self, record: CallRecord, resume: Resume, invite: InviteSession, leg: LegState
+    ) -> PhoneCall | None:
         number = await self._desk.numbers.find(record.organisation, record.number or "")
         if number is None:
             invite.bye("the number is gone")
@@ -89,7 +97,7 @@ class Adoption:
             return None
         stage = self._stage(record, resume.stage)
         journal = CallJournal(record, self._desk.calls, self._desk.clock, stage)
-        side = MediaSide.restored(resume.side)
+        side = MediaSide.restored(resume.side, peer=invite.facts.source_host)
         call = self._switchboard.phone_call(invite, journal, number, resume.straight_into, leg.leg, side)
         await self._seat(leg, stage)
         asking = isinstance(stage, AskingCode | AskingPin)
@@ -97,10 +105,10 @@ class Adoption:
             bridge=leg.bridge,
             participant=leg.participant,
             playback=leg.playback,
-            last_event=self._desk.media.last_event if asking else resume.last_event,
+            last_event=self._last_event if asking else resume.last_event,
         )
         await journal.note("taken_up_again", "after a restart of the server")
-        return call, invite
+        return call
 
     def _stage(self, record: CallRecord, stage: Stage) -> Stage:
         """The seat a caller has may be newer than the stage that was stored: entering and moving come first."""
@@ -119,13 +127,6 @@ class Adoption:
         media = self._desk.media
         await media.perform(OpenBridge(bridge=seat.session, tag=seat.session))
         await media.perform(JoinLeg(leg=leg.leg, bridge=seat.session, participant=seat.id, muted=seat.muted))
-
-    async def _hang_up(self, record: CallRecord, resume: Resume) -> None:
-        try:
-            self._sip.restore(resume.sip).bye("media lost")
-        except LocalError as error:
-            _log.warning("call.not_restored", call=record.id, error=str(error))
-        await self._give_up(record, "media_lost")
 
     async def _give_up(self, record: CallRecord, reason: str) -> None:
         ending = hung_up_by_us(reason)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
+from dialroom.core.clock import Clock
+from dialroom.core.errors import StoreUnavailable
 from dialroom.rooms.ports import GatewayStore
 from dialroom.rooms.values import Gateway
 from dialroom.routing.gateways import Admission, Admitted, MustAuthenticate, Network, admit
@@ -12,6 +16,7 @@ from dialroom.sip.admission import Admit, Challenge, Drop, Refuse
 from dialroom.sip.facts import RequestFacts
 
 REALM = "dialroom"
+_log = structlog.get_logger("dialroom.calls")
 
 
 class Gatekeeper:
@@ -26,6 +31,15 @@ class Gatekeeper:
     async def refresh(self) -> None:
         """Reads the gateways again. Call at start and after each change of one."""
         self._gateways = await self._store.list()
+
+    async def keep_fresh(self, clock: Clock, every: float = 5.0) -> None:
+        """Runs `refresh` for ever; changes of gateways hold within ``every`` seconds."""
+        while True:
+            await clock.sleep(every)
+            try:
+                await self.refresh()
+            except StoreUnavailable:
+                _log.warning("gateways.not_refreshed")
 
     def identify(self, facts: RequestFacts) -> Admission:
         """Which gateway a request comes from, and why."""

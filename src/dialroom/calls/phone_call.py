@@ -49,6 +49,11 @@ class PhoneCall:
         self._flow: asyncio.Task[str] | None = None
         journal.snapshot = self._resume
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is sound to lose."""
+        return self.journal.record.answered_at is not None
+
     async def run(self) -> None:
         """Returns when the call is over and its record says so; or when it was handed over."""
         signalling = asyncio.create_task(self._follow())

@@ -45,6 +45,7 @@ from dialroom.media.protocol import (
     StopPlayback,
 )
 from dialroom.net.sip_server import InviteSession
+from dialroom.sdp.media import MediaDescription
 from dialroom.sip.dtmf_info import parse_dtmf_info
 from dialroom.sip.errors import LocalError
 from dialroom.sip.session.events import (
@@ -302,7 +303,7 @@ class SipLeg:
                 await self._journal.signalled()
 
     async def _offered(self, sdp: bytes | None) -> None:
-        before = self._side.summary
+        before = self._side.state.agreed
         try:
             if sdp is None:
                 self._invite.answer_offer(self._side.offer())
@@ -320,7 +321,7 @@ class SipLeg:
         await self._changed(before)
 
     async def _remote_answered(self, sdp: bytes) -> None:
-        before = self._side.summary
+        before = self._side.state.agreed
         try:
             self._side.answered(sdp)
         except NoCommonMediaError as error:
@@ -334,9 +335,9 @@ class SipLeg:
         if self._side.media is not None:
             await self._media.perform(ConfigureLeg(leg=self._id, media=self._side.media))
 
-    async def _changed(self, before: str) -> None:
-        if self._side.summary != before:
-            await self._journal.media_changed(self._side.codec, self._side.summary)
+    async def _changed(self, before: MediaDescription | None) -> None:
+        if difference := self._side.difference(before):
+            await self._journal.media_changed(self._side.codec, difference)
         else:
             await self._journal.signalled()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -29,6 +29,7 @@ from dialroom.core.numbers import mask_number, number_from_sip_user
 from dialroom.flows.conversation import Caller, Conversation, DialInSettings
 from dialroom.flows.voice import Voice
 from dialroom.media.plane import MediaPlane
+from dialroom.media.protocol import Snapshot
 from dialroom.net.sip_server import InviteSession
 from dialroom.prompts.catalogue import DEFAULT_LANGUAGE, Prompts
 from dialroom.rooms.directory import Rooms
@@ -62,7 +63,7 @@ class Desk:
     clock: Clock
     house: str
     media_host: Callable[[str], str]
-    dial_in: DialInSettings = DialInSettings()
+    dial_in: DialInSettings = field(default_factory=DialInSettings)
     max_calls: int = 5000
 
 
@@ -151,7 +152,7 @@ class Switchboard:
 
     def _phone_call(self, invite: InviteSession, journal: CallJournal, number: Number, decision: Decision) -> PhoneCall:
         straight_into = decision.room if isinstance(decision, JoinRoom) else None
-        return self.phone_call(invite, journal, number, straight_into, new_id("leg"), MediaSide(self._host(invite)))
+        return self.phone_call(invite, journal, number, straight_into, new_id("leg"), self._side(invite))
 
     def phone_call(
         self,
@@ -230,8 +231,9 @@ class Switchboard:
             raise StoreUnavailable("The number was deleted while it was called.")
         return number
 
-    def _host(self, invite: InviteSession) -> str:
-        return self.desk.media_host(invite.facts.source_host)
+    def _side(self, invite: InviteSession) -> MediaSide:
+        source = invite.facts.source_host
+        return MediaSide(self.desk.media_host(source), peer=source)
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -242,6 +244,13 @@ class Switchboard:
             call.hand_over() if keep_calls else await call.leg.hang_up("server_stopped")
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=patience)
+
+    def media_is_back(self, snapshot: Snapshot) -> None:
+        """The link to the media process is up again: calls whose leg it does not know any more are hung up."""
+        legs = {state.leg for state in snapshot.legs}
+        for call in tuple(self._running.values()):
+            if call.answered and call.leg.id not in legs:
+                self._start(call.leg.hang_up("media_lost"))
 
     def adopt(self, calls: Iterable[tuple[PhoneCall, InviteSession]]) -> None:
         """Runs calls of an earlier process."""
