@@ -6,8 +6,12 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Join, Room};
-use dialroom_rtc::{InjectedAudio, Output, Protocol, RouterOutput};
+use dialroom_rtc::{
+    ENTROPY_BYTES, IceCredentials, InjectedAudio, Output, Peer, PeerAddress, PeerConfig, PeerKey, Protocol,
+    RouterOutput,
+};
 
+const CHROMIUM: &str = include_str!("../tests/data/chromium-156-offer.sdp");
 const LISTENERS: usize = 50;
 const FRAMES: u32 = 2_000;
 
@@ -50,6 +54,30 @@ fn main() {
     println!("router {:.2} µs per forwarded packet", per_packet(routing));
     println!("peer   {:.2} µs per forwarded packet (write, SRTP, drain)", per_packet(sending));
     receive(&mut room, speaker);
+    accept(&room.config);
+}
+
+/// Time and resident memory of a peer that has answered Chromium's offer (ten lines) and waits.
+fn accept(config: &PeerConfig) {
+    const PEERS: u64 = 200;
+    let (before, started) = (resident_kib(), Instant::now());
+    let peers: Vec<_> = (0..PEERS)
+        .map(|peer| {
+            let address = PeerAddress { shard: 0, peer: PeerKey(peer) };
+            let credentials = IceCredentials::new(address, [1; ENTROPY_BYTES]);
+            Peer::accept(Instant::now(), CHROMIUM, credentials, config).expect("Chromium's offer is answered")
+        })
+        .collect();
+    let each = started.elapsed().as_secs_f64() * 1e3 / PEERS as f64;
+    let memory = resident_kib().saturating_sub(before) / PEERS;
+    println!("accept {each:.2} ms and {memory} KiB per peer ({} peers)", peers.len());
+}
+
+/// `VmRSS` of this process.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn receive(room: &mut Room, speaker: usize) {

@@ -234,9 +234,8 @@ impl Peer {
         offer: &str,
         credentials: &IceCredentials,
     ) -> Result<String, OfferError> {
-        let again = negotiate::parse(offer)?;
         let before = self.local_ufrag();
-        self.apply_offer(now, negotiate::parse(offer)?)?;
+        let mut answer = self.apply_offer(now, negotiate::parse(offer)?)?;
         if self.local_ufrag() != before {
             // The library drew credentials of its own; ours must say where checks belong. Setting them and taking the
             // same offer again renders the answer with them.
@@ -245,8 +244,8 @@ impl Peer {
                 rtc.direct_api().set_local_ice_credentials(creds);
                 Ok(())
             });
+            answer = self.apply_offer(now, negotiate::parse(offer)?)?;
         }
-        let answer = self.apply_offer(now, again)?;
         self.lost_at = None;
         self.connect_by = now + self.grace;
         Ok(negotiate::finish(&answer, self.max_video_bitrate))
@@ -403,6 +402,12 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    #[test]
+    fn a_peer_may_be_made_on_one_thread_and_driven_on_another() {
+        fn is_send<T: Send>(_: &T) {}
+        is_send(&peer(Instant::now()));
     }
 
     #[test]

@@ -173,3 +173,21 @@ fn a_camera_muted_by_a_moderator_comes_back_with_a_keyframe_and_no_break() {
     assert_eq!(seen[before].payload[6] & 1, 0, "a keyframe comes first");
     assert!(seen.windows(2).all(|pair| *pair[1].seq_no == *pair[0].seq_no + 1));
 }
+
+#[test]
+fn a_viewers_picture_loss_reaches_the_publisher_and_the_cameras_rotation_the_viewer() {
+    let mut room = Room::new();
+    let [ann, viewer] = ["ann", "viewer"].map(|name| room.join_connected(&Join::named(name)));
+    let (key, slot) = (room.browsers[viewer].key, room.browsers[viewer].video_slots[0]);
+    room.router.request_video(room.now, key, slot, Some("ann/cam")).unwrap();
+    for frame in 0..60 {
+        cameras(&mut room, &[ann], frame);
+    }
+    let seen = room.browsers[viewer].on(slot);
+    assert_eq!(seen[5].header.ext_vals.video_orientation, Some(str0m::rtp::VideoOrientation::Deg90));
+    assert_eq!(room.browsers[ann].keyframe_requests, 0);
+    let now = room.now;
+    room.browsers[viewer].ask_for_keyframe(now, slot);
+    room.run(Duration::from_millis(50));
+    assert_eq!(room.browsers[ann].keyframe_requests, 1);
+}

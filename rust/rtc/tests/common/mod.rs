@@ -13,9 +13,9 @@ use dialroom_rtc::{
     TrackDescription, TrackKey, Transmit, tcp,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
-use str0m::media::{Direction, MediaKind as StrKind, Pt};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind as StrKind, Pt};
 use str0m::net::{Protocol as NetProtocol, Receive, TcpType};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, VideoOrientation};
 use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
 
 pub const SERVER: &str = "192.0.2.1:7882";
@@ -467,17 +467,28 @@ impl Browser {
     pub fn send_video(&mut self, now: Instant, line: usize, frame: u32, keyframe: bool, packets: usize) {
         let mid = self.publish[line];
         let pt = self.pt(str0m::format::Codec::Vp8);
+        let extensions = ExtensionValues { video_orientation: Some(VideoOrientation::Deg90), ..Default::default() };
         for part in 0..packets {
             let seq = self.next(mid);
-            let payload = vp8(self.key.0 as u8, frame as u16, keyframe, part == 0);
-            let packet =
-                RtpWrite::new(pt, seq.into(), frame * 3000, now, payload).marker(part + 1 == packets).nackable(true);
+            let payload = vp8(self.key.0 as u8, frame as u16 + 511 * self.key.0 as u16, keyframe, part == 0);
+            let packet = RtpWrite::new(pt, seq.into(), frame * 3000, now, payload)
+                .marker(part + 1 == packets)
+                .nackable(true)
+                .ext_vals(extensions.clone());
             self.write(now, mid, packet);
         }
     }
 
     fn write(&mut self, now: Instant, mid: Mid, packet: RtpWrite) {
         self.rtc.direct_api().stream_tx_by_mid(Self::mid(mid), None).unwrap().write_rtp(packet);
+        self.timeout = now;
+    }
+
+    /// Sends a PLI for what is received on a slot.
+    pub fn ask_for_keyframe(&mut self, now: Instant, mid: Mid) {
+        let stream = self.rtc.direct_api().stream_rx_by_mid(Self::mid(mid), None).map(|stream| stream.ssrc());
+        let ssrc = stream.expect("something was received on the slot");
+        self.rtc.direct_api().stream_rx(&ssrc).unwrap().request_keyframe(KeyframeRequestKind::Pli);
         self.timeout = now;
     }
 
