@@ -376,7 +376,7 @@ class Endpoint:
             else:
                 self.dropped += 1
             return
-        facts = read_facts(request, source)
+        facts = self._facts(request, source, now)
         if not self._admitted(request, facts, source, key, now):
             return
         rejection = inspect(request, in_dialog=False)
@@ -396,14 +396,20 @@ class Endpoint:
         entry.session = Session.incoming(self, entry, facts)
         self._happenings.append(SessionOffered(entry.session))
 
+    def _facts(self, request: Request, source: Address, now: float) -> RequestFacts:
+        """The facts of a request, with what its credentials prove."""
+        facts = read_facts(request, source)
+        digest = self._config.digest
+        if digest is None or not (given := request.all("authorization")):
+            return facts
+        verdict = digest.verify(given, method=request.method, uri=request.target, now=now)
+        authenticated = verdict.username if verdict.outcome == "good" else None
+        return msgspec.structs.replace(
+            facts, authorization=verdict.outcome, authenticated=authenticated, realm=verdict.realm
+        )
+
     def _admitted(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
         digest = self._config.digest
-        if digest is not None and (given := request.all("authorization")):
-            verdict = digest.verify(given, method=request.method, uri=request.target, now=now)
-            authenticated = verdict.username if verdict.outcome == "good" else None
-            facts = msgspec.structs.replace(
-                facts, authorization=verdict.outcome, authenticated=authenticated, realm=verdict.realm
-            )
         admission: Admission = self._config.admit(facts)
         if isinstance(admission, Admit):
             return True
