@@ -1,0 +1,293 @@
+"""Calls over real SIP sockets on loopback, with the fake media plane."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+
+import pytest
+
+from dialroom.calls.sip_leg import SipLeg
+from dialroom.core.ending import Ending
+from dialroom.media.protocol import CloseLeg, ConfigureLeg, JoinLeg, LegSilent, OpenLeg, SourceRejected
+from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
+from tests.unit.routing.values import gateway
+
+from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
+
+
+async def test_a_call_goes_from_invite_to_the_room_and_its_record_says_so(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    caller.dial(house.port)
+    answer = await caller.answered()
+    assert b"PCMU/8000" in answer
+    caller.press(CODE)
+    record = await house.recorded(lambda each: each.state == "in_room")
+    assert house.people(room) == ["phone"]
+    assert record.codec == "PCMU"
+    assert record.from_number == "+12025550100"
+    assert record.to_number == OUR_NUMBER
+    assert record.room == room.id
+    assert record.leg in house.media.legs
+    caller.invite.bye()
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("completed", "caller_hung_up", 200, "caller")
+    assert record.statistics is not None
+    steps = [step.what for step in record.steps]
+    assert steps == ["received", "answered", "code_asked", "code_accepted", "joined", "ended"]
+    assert [step.verdict for step in record.trace][-1] == "decided"
+    assert house.calls.told == ["call.received", "call.answered", "call.joined", "call.ended"]
+    assert house.people(room) == []
+    assert house.media.legs == {}
+    assert house.calls.resumes == {}
+
+
+async def test_digits_come_by_rtp_too_and_are_not_doubled(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    (leg,) = house.media.legs
+    for digit in CODE:
+        house.media.press(leg, digit)
+        caller.press(digit)
+    await house.recorded(lambda each: each.state == "in_room")
+    assert house.people(room) == ["phone"]
+    assert house.guesses.wrong == 0
+
+
+async def test_an_unknown_number_is_refused_with_its_reason_on_record(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port, user="+4930123456")
+    failed = await caller.hears(Failed)
+    assert failed.status == 404
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "unknown_number", 404, "server")
+    assert record.trace
+    assert house.calls.told == ["call.refused"]
+
+
+async def test_a_stranger_gets_403_and_a_record(house: House, caller: SipCaller) -> None:
+    await house.stop()
+    house.allowed = [ip_network("192.0.2.0/24")]
+    await house.start()
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 403
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending is not None
+    assert record.ending.reason == "stranger"
+    assert "127.0.0.1" in record.trace[-1].why
+
+
+async def test_a_gateway_proves_itself_by_digest_and_is_on_record(house: House, caller: SipCaller) -> None:
+    from dialroom.sip.auth import Credentials
+
+    await house.stop()
+    house.allowed = []
+    house.gateways.gateways = (gateway("trunk", username="acme"),)
+    await house.start()
+    await house.room()
+    caller.dial(house.port, credentials=Credentials("acme", "secret"))
+    await caller.answered()
+    record = await house.recorded(lambda each: each.state == "answered")
+    assert record.gateway == "gw_trunk"
+
+
+async def test_a_wrong_password_gets_in_nowhere(house: House, caller: SipCaller) -> None:
+    from dialroom.sip.auth import Credentials
+
+    await house.stop()
+    house.allowed = []
+    house.gateways.gateways = (gateway("trunk", username="acme"),)
+    await house.start()
+    caller.dial(house.port, credentials=Credentials("acme", "guess"))
+    assert (await caller.hears(Failed)).status in (401, 403)
+    assert house.media.sent(OpenLeg) == []
+
+
+async def test_no_codec_in_common_is_488(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port, sdp=OFFER.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18"))
+    assert (await caller.hears(Failed)).status == 488
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "no_common_media", 488, "server")
+    assert house.media.legs == {}
+
+
+async def test_no_free_port_is_503(house: House, caller: SipCaller) -> None:
+    house.media.refuse_next(OpenLeg, "no_port")
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 503
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "no_capacity", 503, "server")
+
+
+async def test_a_full_server_says_503(house: House, caller: SipCaller) -> None:
+    await house.stop()
+    house.max_calls = 0
+    await house.start()
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 503
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending is not None
+    assert record.ending.reason == "no_capacity"
+
+
+async def test_no_call_is_taken_without_a_database(house: House, caller: SipCaller) -> None:
+    house.calls.away = True
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 503
+    assert house.media.legs == {}
+
+
+async def test_an_invite_without_offer_gets_ours_and_its_answer_counts(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port, sdp=None)
+    offer = await caller.answered()
+    assert b"opus/48000/2" in offer
+    assert house.media.sent(ConfigureLeg) == []
+    caller.invite.answer_offer(OFFER.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 8 101"))
+    configured = await house.media.wait_for(ConfigureLeg)
+    assert configured.media.codec.name == "PCMA"
+    record = await house.recorded(lambda each: each.codec == "PCMA")
+    assert record.state == "answered"
+
+
+async def test_hold_port_change_and_codec_change_by_reinvite(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    caller.invite.reinvite(OFFER.replace(b"1 1 IN", b"1 2 IN") + b"a=sendonly\r\n")
+    answer = await caller.hears(RemoteAnswer)
+    assert b"a=recvonly" in answer.sdp
+    changed = OFFER.replace(b"1 1 IN", b"1 3 IN").replace(b"audio 40000 RTP/AVP 0 8", b"audio 41000 RTP/AVP 8")
+    caller.invite.reinvite(changed)
+    await caller.hears(RemoteAnswer)
+    last = house.media.sent(ConfigureLeg)[-1].media
+    assert (last.remote_rtp_port, last.codec.name, last.direction) == (41000, "PCMA", "sendrecv")
+    record = await house.recorded(lambda each: each.codec == "PCMA")
+    details = [step.detail for step in record.steps if step.what == "media_changed"]
+    assert details == ["put on hold", "taken off hold, media to 127.0.0.1:41000, codec PCMA, 20 ms"]
+
+
+async def test_an_impossible_reinvite_is_refused_and_the_call_goes_on(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    before = len(house.media.sent(ConfigureLeg))
+    caller.invite.reinvite(OFFER.replace(b"1 1 IN", b"1 2 IN").replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18"))
+    record = await house.recorded(lambda each: any(step.what == "media_change_refused" for step in each.steps))
+    assert record.state == "answered"
+    assert len(house.media.sent(ConfigureLeg)) == before
+
+
+async def test_silence_is_asked_about_and_a_phone_that_answers_keeps_its_call(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes: list[object] = []
+    signalled = SipLeg._signalled
+
+    async def noted(leg: SipLeg, event: SessionEvent) -> None:
+        await signalled(leg, event)
+        if isinstance(event, ProbeAnswered):
+            probes.append(event)
+
+    monkeypatch.setattr(SipLeg, "_signalled", noted)
+    caller.dial(house.port)
+    await caller.answered()
+    (leg,) = house.media.legs
+    house.media.raise_event(LegSilent(leg=leg, silence=20_000))
+    await until(lambda: probes)
+    assert house.switchboard.running == 1
+    assert house.record.state == "answered"
+
+
+async def test_a_phone_that_is_gone_without_a_word_is_ended(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    await house.recorded(lambda each: each.state == "answered")
+    (leg,) = house.media.legs
+    port = caller.sip.port
+    await caller.close()
+    await asyncio.sleep(0)
+    # Another program listens at the phone's address now. It knows nothing of the call and answers 481.
+    successor = SipCaller(port)
+    await successor.start()
+    house.media.raise_event(LegSilent(leg=leg, silence=20_000))
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "connection_lost", 200, "network")
+    assert house.media.sent(CloseLeg)
+    await successor.close()
+
+
+async def test_a_leg_the_media_plane_gave_up_ends_its_call_only(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    await house.recorded(lambda each: each.state == "answered")
+    (leg,) = house.media.legs
+    house.media.end_leg(leg, "internal")
+    await caller.hears(Ended)
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "media_lost", 200, "server")
+
+
+async def test_media_from_a_stranger_is_noted(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    (leg,) = house.media.legs
+    house.media.raise_event(SourceRejected(leg=leg, address="192.0.2.66:4000"))
+    record = await house.recorded(lambda each: any(step.what == "media_source_rejected" for step in each.steps))
+    assert record.steps[-1].detail == "192.0.2.66:4000"
+
+
+async def test_stopping_hangs_up_politely_and_leaves_nobody_in_rooms(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+    await house.switchboard.stop(keep_calls=False)
+    await caller.hears(Ended)
+    assert house.record.ending == Ending("failed", "server_stopped", 200, "server")
+    assert house.people(room) == []
+    again = SipCaller()
+    await again.start()
+    again.dial(house.port)
+    assert (await again.hears(Failed)).status == 503
+    await again.close()
+
+
+async def test_a_caller_who_gives_up_before_the_answer_is_cancelled(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    caller.invite.cancel()
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending is not None
+    assert record.ending.result in ("cancelled", "completed")  # the answer may have been faster
+    assert house.media.legs == {}
+
+
+async def test_a_bug_in_a_flow_ends_that_call_with_an_apology(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(house.rooms, "match_code", broken)
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press("1")
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "internal_error", 200, "server")
+    assert "en/error_hang_up@0" in [clip for leg in [record.leg or ""] for clip in house.media.clips_played(leg)]
+
+
+async def test_explaining_says_what_a_call_would_meet(house: House) -> None:
+    assert (await house.switchboard.explain("org_a", OUR_NUMBER, "", "127.0.0.1")).outcome == "ask_for_code"
+    assert (await house.switchboard.explain("org_b", OUR_NUMBER, "", "127.0.0.1")).outcome == "reject"
+    assert (await house.switchboard.explain("org_a", OUR_NUMBER, "", "192.0.2.1")).outcome == "stranger"
+
+
+async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, caller: SipCaller) -> None:
+    from dialroom.media.protocol import PlayToBridge
+
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    tone = await house.media.wait_for(PlayToBridge)
+    joined = await house.media.wait_for(JoinLeg)
+    assert (tone.bridge, tone.except_participant) == (joined.bridge, joined.participant)
