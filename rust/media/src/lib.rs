@@ -11,3 +11,8 @@ pub mod ports;
 pub mod bridge;
 pub mod leg;
 pub mod playback;
+pub mod shard;
+
+pub use outbox::{Outbox, Socket, Tap, Token};
+pub use ports::{PortId, PortOpener, PortPair};
+pub use shard::{Shard, ShardConfig};

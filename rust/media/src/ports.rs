@@ -17,11 +17,11 @@ new_key_type! {
 }
 
 /// Index of an open pair of ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortId(pub u16);
 
 /// Numbers of a pair of ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PortPair {
     /// RTP port.
     pub rtp: u16,
@@ -48,12 +48,14 @@ struct Port {
     learning: Option<LegKey>,
     /// Legs that moved and have to wait until others are learnt.
     waiting: VecDeque<LegKey>,
+    /// Its legs.
+    legs: Vec<LegKey>,
 }
 
 impl Port {
     fn new(pair: PortPair) -> Self {
         let (sources, rtcp_sources, ssrcs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting: VecDeque::new() }
+        Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting: VecDeque::new(), legs: Vec::new() }
     }
 
     fn learnt(&mut self, leg: LegKey) {
@@ -97,6 +99,7 @@ impl Ports {
             }
         };
         let port = &mut self.ports[index];
+        port.legs.push(leg);
         port.learning = Some(leg);
         if let Some(address) = announced {
             port.sources.insert(address, leg);
@@ -107,7 +110,17 @@ impl Ports {
     /// The leg that RTP of a stream from `source` belongs to, be it as its own or as a stranger's.
     pub fn rtp(&self, id: PortId, source: SocketAddr, ssrc: u32) -> Option<LegKey> {
         let port = self.ports.get(usize::from(id.0))?;
-        port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied().or(port.learning)
+        let known = port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied();
+        known.or(port.learning).or(match port.legs.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        })
+    }
+
+    /// The leg that RTCP on the RTP port belongs to (RFC 5761).
+    pub fn muxed_rtcp(&self, id: PortId, source: SocketAddr, ssrc: u32) -> Option<LegKey> {
+        let port = self.ports.get(usize::from(id.0))?;
+        port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied()
     }
 
     /// The leg that RTCP on the RTCP port belongs to, by its source or else by its sender's SSRC.
@@ -166,6 +179,7 @@ impl Ports {
         if let Some(port) = self.ports.get_mut(usize::from(id.0)) {
             port.forget_addresses(leg);
             port.learnt(leg);
+            port.legs.retain(|member| *member != leg);
         }
     }
 
@@ -246,11 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_latched_port_has_nobody_for_strangers_and_knows_rtcp_from_the_next_port() {
-        let (mut ports, legs) = (Ports::default(), keys(1));
+    fn a_stranger_is_the_only_legs_stranger_or_nobodys_and_rtcp_comes_from_the_next_port() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5);
-        assert_eq!(ports.rtp(ID, at(2), 6), None);
+        assert_eq!(ports.rtp(ID, at(9), 6), Some(legs[0]));
+        ports.reserve(legs[1], Some(at(3)), &mut Two);
+        ports.latch(ID, legs[1], at(3), 7);
+        assert_eq!(ports.rtp(ID, at(9), 6), None);
         assert_eq!(ports.rtcp(ID, at(2), 6), Some(legs[0]));
         assert_eq!(ports.rtcp(ID, at(9), 6), None);
         assert_eq!(ports.rtcp(ID, at(9), 5), Some(legs[0]));

@@ -196,6 +196,11 @@ impl Leg {
         Some((Socket::Rtp(self.port), self.latch.destination()?))
     }
 
+    /// Where the phone's RTCP is announced to come from.
+    pub(crate) fn rtcp_announced(&self) -> Option<SocketAddr> {
+        self.stream.as_ref().map(|stream| stream.rtcp_destination)
+    }
+
     /// Takes the next 20 ms from the phone into [`Stream::heard`].
     pub fn pull(&mut self, now: u64) {
         #[cfg(test)]

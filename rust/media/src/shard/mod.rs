@@ -1,0 +1,218 @@
+//! A shard: all legs, peers and bridges of one packet thread.
+//!
+//! Each bridge, and each leg in no bridge, has one millisecond of every 20 in which it is mixed and sent, so that the
+//! work and the packets of many do not come all at once.
+
+mod commands;
+mod leg_commands;
+mod metrics;
+mod peer_commands;
+mod peers;
+mod receive;
+mod recordings;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dialroom_audio::audio::clip::Clip;
+use dialroom_protocol::Event;
+use dialroom_rtc::{Demux, PeerConfig};
+use slotmap::SlotMap;
+
+use crate::bridge::{Bridge, BridgeKey, Legs, Tick, tick_alone};
+use crate::clock::Clock;
+use crate::outbox::Outbox;
+use crate::ports::{LegKey, Ports};
+use crate::shard::metrics::Counters;
+use crate::shard::peers::{PeerEntry, PeerId};
+use crate::shard::recordings::Recordings;
+
+/// Milliseconds of a tick, each with its own bridges.
+pub const PHASES: usize = 20;
+/// A slot that comes later than this is counted, µs.
+const LATE_US: u64 = 5_000;
+
+/// A source of random bytes.
+pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
+
+/// What a shard is told once.
+pub struct ShardConfig {
+    /// Addresses told to phones: the first of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Everything about browsers, candidates included.
+    pub peers: PeerConfig,
+    /// Canonical name in RTCP.
+    pub cname: String,
+    /// Time since the Unix epoch at the start.
+    pub unix: Duration,
+    /// Cryptographically good random bytes.
+    pub entropy: Entropy,
+}
+
+/// All media of one packet thread.
+pub struct Shard {
+    config: ShardConfig,
+    clock: Clock,
+    ports: Ports,
+    legs: Legs,
+    leg_ids: HashMap<String, LegKey>,
+    bridges: SlotMap<BridgeKey, Box<Bridge>>,
+    bridge_ids: HashMap<String, BridgeKey>,
+    peers: SlotMap<PeerId, Box<PeerEntry>>,
+    peer_ids: HashMap<String, PeerId>,
+    demux: Demux,
+    clips: HashMap<String, Arc<Clip>>,
+    recordings: Recordings,
+    /// Legs in no bridge, by phase.
+    alone: [Vec<LegKey>; PHASES],
+    next_phase: u8,
+    /// The last millisecond that was worked on.
+    slot: u64,
+    broken: Vec<LegKey>,
+    dirty_peers: Vec<PeerId>,
+    dirty_bridges: Vec<BridgeKey>,
+    counters: Counters,
+    /// What is to be done outside.
+    pub outbox: Outbox,
+}
+
+impl Shard {
+    /// An empty shard that begins at `now`.
+    pub fn new(config: ShardConfig, now: Instant) -> Self {
+        let clock = Clock::new(now, config.unix);
+        Self {
+            clock,
+            ports: Ports::default(),
+            legs: SlotMap::with_key(),
+            leg_ids: HashMap::new(),
+            bridges: SlotMap::with_key(),
+            bridge_ids: HashMap::new(),
+            peers: SlotMap::with_key(),
+            peer_ids: HashMap::new(),
+            demux: Demux::new(0),
+            clips: HashMap::new(),
+            recordings: Recordings::default(),
+            alone: Default::default(),
+            next_phase: 0,
+            slot: clock.micros(now) / 1000,
+            broken: Vec::new(),
+            dirty_peers: Vec::new(),
+            dirty_bridges: Vec::new(),
+            counters: Counters::default(),
+            outbox: Outbox::new(),
+            config,
+        }
+    }
+
+    /// Whether nothing happens by the mere passing of time.
+    pub fn is_idle(&self) -> bool {
+        self.legs.is_empty() && self.peers.is_empty() && self.bridges.is_empty()
+    }
+
+    /// Works on every millisecond that has passed since the last call.
+    pub fn advance(&mut self, now: Instant) {
+        let micros = self.clock.micros(now);
+        let slot = micros / 1000;
+        let behind = slot.saturating_sub(self.slot);
+        if behind > PHASES as u64 {
+            // Sound that is 20 ms late is of no use: go on from now.
+            if !self.is_idle() {
+                self.counters.skipped_slots += behind - PHASES as u64;
+            }
+            self.slot = slot - PHASES as u64;
+        }
+        while self.slot < slot {
+            self.slot += 1;
+            if micros - self.slot * 1000 > LATE_US && !self.is_idle() {
+                self.counters.late_slots += 1;
+            }
+            self.tick_slot((self.slot % PHASES as u64) as u8, now, micros);
+        }
+        self.wake_peers(now);
+        self.settle(now);
+    }
+
+    /// The next millisecond in which there is work by the mere passing of time.
+    pub fn next_slot(&self, now: Instant) -> Instant {
+        let current = self.clock.micros(now) / 1000;
+        self.clock.instant((current + 1) * 1000)
+    }
+
+    fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
+        let mut broken = std::mem::take(&mut self.broken);
+        let Self { legs, bridges, outbox, alone, counters, .. } = self;
+        for (key, bridge) in bridges.iter_mut() {
+            if bridge.phase != phase || (bridge.legs.is_empty() && bridge.peers == 0) {
+                continue;
+            }
+            let mut tick = Tick { legs, outbox, broken: &mut broken, now, micros };
+            if catch_unwind(AssertUnwindSafe(|| bridge.tick(&mut tick))).is_err() {
+                counters.panics += 1;
+                tracing::error!(bridge = bridge.id, "a bug in the mixer: 20 ms of this bridge are lost");
+            }
+            if bridge.peers > 0 {
+                self.dirty_bridges.push(key);
+            }
+        }
+        for &key in &alone[usize::from(phase)] {
+            tick_alone(key, &mut Tick { legs, outbox, broken: &mut broken, now, micros });
+        }
+        self.keep_house(phase, micros, &mut broken);
+        for key in broken.drain(..) {
+            self.give_up_leg(key, now);
+        }
+        self.broken = broken;
+    }
+
+    /// Reports, digits and figures of the legs of a phase.
+    fn keep_house(&mut self, phase: u8, micros: u64, broken: &mut Vec<LegKey>) {
+        let Self { legs, bridges, outbox, alone, clock, config, .. } = self;
+        let in_bridges = bridges.values().filter(|bridge| bridge.phase == phase).flat_map(|bridge| &bridge.legs);
+        for &key in in_bridges.chain(&alone[usize::from(phase)]) {
+            let Some(leg) = legs.get_mut(key) else {
+                continue;
+            };
+            let work = || {
+                leg.poll_digits(micros, &mut outbox.events);
+                leg.poll_report(micros, clock, &config.cname, outbox);
+                if let Some(silence) = leg.watch.poll(micros) {
+                    outbox.events.push(Event::LegSilent { leg: leg.id.clone(), silence });
+                }
+                if let Some(statistics) = leg.poll_statistics(micros) {
+                    outbox.events.push(Event::StatisticsReported { leg: leg.id.clone(), statistics });
+                }
+            };
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                broken.push(key);
+            }
+        }
+    }
+
+    /// Ends a leg in which a bug came up.
+    fn give_up_leg(&mut self, key: LegKey, now: Instant) {
+        self.counters.panics += 1;
+        let Some(leg) = self.legs.get(key) else {
+            return;
+        };
+        let id = leg.id.clone();
+        tracing::error!(leg = id, "a bug in the media engine ends this leg");
+        self.remove_leg(key, now);
+        self.outbox.events.push(Event::LegEnded { leg: id, reason: "an internal error of the media plane".to_owned() });
+    }
+
+    /// A random number.
+    fn random(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        (self.config.entropy)(&mut bytes);
+        u32::from_ne_bytes(bytes)
+    }
+
+    /// A phase for something new: round and round.
+    fn draw_phase(&mut self) -> u8 {
+        self.next_phase = (self.next_phase + 7) % PHASES as u8;
+        self.next_phase
+    }
+}
