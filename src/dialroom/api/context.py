@@ -22,7 +22,8 @@ from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import GatewayStore, MeetingStore, NumberStore
 from dialroom.routing.explain import Explanation
-from dialroom.webhooks.service import Webhooks
+from dialroom.webhooks.endpoints import Endpoints
+from dialroom.webhooks.ports import OutboxStore
 
 Explain = Callable[[str, str, str, str], Awaitable[Explanation]]
 """(organisation, to, from, source): what would become of such a call."""
@@ -43,7 +44,8 @@ class Services:
     numbers: NumberStore
     gateways: GatewayStore
     calls: CallStore
-    webhooks: Webhooks
+    webhooks: Endpoints
+    outbox: OutboxStore
     idempotency: Idempotency
     media: MediaPlane
     explain: Explain

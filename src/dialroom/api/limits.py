@@ -1,4 +1,7 @@
-"""What a request may cost before any route sees it."""
+"""What a request may cost before any route sees it.
+
+FastAPI's own ``max_body_size`` answers in plain text; an error of ours is a problem, so this raises instead.
+"""
 
 from __future__ import annotations
 

@@ -28,9 +28,11 @@ from dialroom.core.clock import SystemClock
 from dialroom.media.fake import FakeMediaPlane
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings, MeetingSettings
+from dialroom.routing.decide import CallFacts, decide
 from dialroom.routing.explain import Explanation, explain
+from dialroom.routing.gateways import admit
 from dialroom.store.store import Store
-from dialroom.webhooks.endpoints import Webhooks
+from dialroom.webhooks.endpoints import Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     tokens = Tokens(store.organisations, clock)
 
     async def explained(organisation: str, to: str, from_: str, source: str) -> Explanation:
-        numbers = await store.numbers.list(organisation)
-        return explain(
-            to, from_user=from_, source=source, gateways=(), numbers=numbers, allowed=config.sip_allowed_networks
-        )
+        admission = admit(source, (), config.sip_allowed_networks)
+        facts = CallFacts(to, to, None)
+        return explain(admission, decide(facts, await store.numbers.list(organisation)))
 
     services = Services(
         config=config,
@@ -131,7 +132,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         numbers=store.numbers,
         gateways=store.gateways,
         calls=store.calls,
-        webhooks=Webhooks(store.webhooks, store.webhooks, clock),
+        webhooks=Endpoints(store.webhooks, clock, config.webhook_allowed_networks),
+        outbox=store.webhooks,
         idempotency=Idempotency(store.idempotency, clock),
         media=media,
         explain=explained,

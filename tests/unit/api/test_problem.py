@@ -56,7 +56,7 @@ async def test_a_wrong_value_is_named(house: House, body: dict[str, object], fie
 async def test_a_body_without_end_is_cut_off(house: House) -> None:
     answer = await house.api.post("/api/rooms", json={"name": "x", "metadata": {"x": "y" * MAX_BODY_BYTES}})
     assert answer.status_code == 413
-    assert "bytes" in answer.json()["detail"]
+    assert "Send less" in answer.json()["fix"]
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too(house: House) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -11,50 +11,61 @@ from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
 from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.webhooks import (
+    AttemptGiven,
     DeliveryGiven,
     EventGiven,
+    Replayed,
     WebhookChange,
     WebhookCreate,
     WebhookGiven,
     WebhookWithSecret,
+    event_given,
+    webhook_given,
+    webhook_with_secret,
 )
+from dialroom.core.errors import NotFound
 
 router = APIRouter(tags=["Webhooks"])
 
 
-@router.post("/webhooks", status_code=201, responses=responses(422))
+@router.post("/webhooks", status_code=201, responses=responses(409, 422))
 async def create_webhook(
     body: WebhookCreate, request: Request, context: Context, tenant: Tenant, idempotency_key: IdempotencyKey = None
 ) -> WebhookWithSecret:
     """Tell us where to send events. The answer holds the secret that signs them; it is not shown again."""
 
     async def create() -> WebhookWithSecret:
-        made = await context.webhooks.create(
-            tenant, url=body.url, events=tuple(body.events), description=body.description
-        )
-        return WebhookWithSecret.model_validate(made)
+        return webhook_with_secret(await context.webhooks.create(tenant, body.url, body.events, body.description))
 
     return await once(context, request, tenant, idempotency_key, WebhookWithSecret, create)
 
 
 @router.get("/webhooks", responses=responses(400))
 async def list_webhooks(context: Context, tenant: Tenant, asked: Asked) -> PageOf[WebhookGiven]:
-    """Your webhooks."""
+    """Your webhooks, newest first."""
     page = await context.webhooks.page(tenant, asked.cursor, asked.limit)
-    return PageOf(items=[WebhookGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
+    return PageOf(items=[webhook_given(each) for each in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/webhooks/{webhook}", responses=responses(404))
 async def read_webhook(webhook: str, context: Context, tenant: Tenant) -> WebhookGiven:
     """One webhook."""
-    return WebhookGiven.model_validate(await context.webhooks.read(tenant, webhook))
+    return webhook_given(await context.webhooks.read(tenant, webhook))
 
 
 @router.patch("/webhooks/{webhook}", responses=responses(404, 422))
 async def change_webhook(webhook: str, body: WebhookChange, context: Context, tenant: Tenant) -> WebhookGiven:
     """Change a webhook."""
     changes = body.model_dump(exclude_unset=True, exclude_none=True)
-    return WebhookGiven.model_validate(await context.webhooks.change(tenant, webhook, **changes))
+    if "events" in changes:
+        changes["filters"] = tuple(changes.pop("events"))
+    return webhook_given(await context.webhooks.change(tenant, webhook, **changes))
+
+
+@router.post("/webhooks/{webhook}/rotate-secret", responses=responses(404))
+async def rotate_webhook_secret(webhook: str, context: Context, tenant: Tenant) -> WebhookWithSecret:
+    """Draw a new secret. For 24 hours the old one signs as well, so that nothing is missed."""
+    return webhook_with_secret(await context.webhooks.rotate_secret(tenant, webhook))
 
 
 @router.delete("/webhooks/{webhook}", status_code=204, responses=responses(404))
@@ -64,28 +75,56 @@ async def delete_webhook(webhook: str, context: Context, tenant: Tenant) -> Resp
     return Response(status_code=204)
 
 
+@router.post("/webhooks/{webhook}/replay", status_code=202, responses=responses(404))
+async def replay_dead_deliveries(webhook: str, context: Context, tenant: Tenant) -> Replayed:
+    """Send again all that was given up for this webhook."""
+    return Replayed(deliveries=await context.webhooks.replay_dead(tenant, webhook))
+
+
+@router.get("/deliveries", responses=responses(400))
+async def list_deliveries(
+    context: Context,
+    tenant: Tenant,
+    asked: Asked,
+    webhook: Annotated[str | None, Query(max_length=64)] = None,
+    event: Annotated[str | None, Query(max_length=64)] = None,
+    state: Annotated[Literal["pending", "delivered", "dead"] | None, Query()] = None,
+) -> PageOf[DeliveryGiven]:
+    """What was sent, or is still to be, newest first."""
+    page = await context.outbox.page_deliveries(
+        tenant, endpoint=webhook, event=event, state=state, cursor=asked.cursor, limit=asked.limit
+    )
+    return PageOf(items=[DeliveryGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/deliveries/{delivery}/attempts", responses=responses(404))
+async def list_attempts(delivery: str, context: Context, tenant: Tenant) -> list[AttemptGiven]:
+    """Every request of a delivery and what the receiver answered, oldest first."""
+    return [AttemptGiven.model_validate(each) for each in await context.outbox.attempts(tenant, delivery)]
+
+
 @router.get("/events", responses=responses(400))
 async def list_events(
     context: Context,
     tenant: Tenant,
     asked: Asked,
     type_: Annotated[str | None, Query(alias="type", max_length=64)] = None,
-    subject: Annotated[str | None, Query(max_length=64, description="A call's or a session's id.")] = None,
 ) -> PageOf[EventGiven]:
-    """What happened, newest first, kept for 72 h and longer."""
-    page = await context.webhooks.events(tenant, type_, subject, asked.cursor, asked.limit)
-    return PageOf(items=[EventGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
+    """What happened, newest first, kept for 30 days."""
+    page = await context.outbox.page_events(tenant, type_, asked.cursor, asked.limit)
+    return PageOf(items=[event_given(each) for each in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/webhooks/{webhook}/deliveries", responses=responses(400, 404))
-async def list_deliveries(webhook: str, context: Context, tenant: Tenant, asked: Asked) -> PageOf[DeliveryGiven]:
-    """What was sent, or is still to be, with every attempt."""
-    page = await context.webhooks.deliveries(tenant, webhook, asked.cursor, asked.limit)
-    return PageOf(items=[DeliveryGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
+@router.get("/events/{event}", responses=responses(404))
+async def read_event(event: str, context: Context, tenant: Tenant) -> EventGiven:
+    """One event."""
+    found = await context.outbox.find_event(tenant, event)
+    if found is None:
+        raise NotFound(f"There is no event {event!r}.")
+    return event_given(found)
 
 
 @router.post("/events/{event}/replay", status_code=202, responses=responses(404))
-async def replay_event(event: str, context: Context, tenant: Tenant) -> Response:
+async def replay_event(event: str, context: Context, tenant: Tenant) -> Replayed:
     """Send an event again, to every webhook that takes its type."""
-    await context.webhooks.replay(tenant, event)
-    return Response(status_code=202)
+    return Replayed(deliveries=await context.webhooks.replay(tenant, event))
