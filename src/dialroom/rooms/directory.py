@@ -90,7 +90,7 @@ class Rooms:
         """Rooms, newest first. Raises InvalidCursor."""
         return await self._store.page(organisation, cursor, limit)
 
-    async def change(self, organisation: str, room: str, **changes: Any) -> Room:
+    async def change(self, organisation: str, room: str, /, **changes: Any) -> Room:
         """Change the named fields (see `CHANGEABLE`). ``dial_in=True`` without a code draws one.
 
         Raises NotFound, Invalid, CodeTaken, SlugTaken.

@@ -54,7 +54,7 @@ class Meetings:
         self, rooms: Rooms, store: MeetingStore, clock: Clock, settings: MeetingSettings | None = None
     ) -> None:
         settings = settings or MeetingSettings()
-        self._rooms = rooms
+        self.rooms = rooms
         self._store = store
         self._clock = clock
         self._tasks = Tasks()
@@ -259,7 +259,7 @@ class Meetings:
     async def lock(self, room_id: str, locked: bool, by: str) -> None:
         """Lock or unlock the room of a running session. Raises NotFound if none is running."""
         room = self._roster.room(room_id).room
-        await self._whole(self._rooms.change(room.organisation, room.id, locked=locked))
+        await self._whole(self.rooms.change(room.organisation, room.id, locked=locked))
         _log.info("room.locked" if locked else "room.unlocked", room=room_id, by=by)
 
     async def end(self, room_id: str, by: str) -> None:
@@ -362,7 +362,7 @@ class Meetings:
 
     async def _fresh(self, room: Room) -> Room:
         try:
-            return await self._rooms.read(room.organisation, room.id)
+            return await self.rooms.read(room.organisation, room.id)
         except NotFound:
             raise RoomEnded(f"The room “{room.name}” was deleted.") from None
 

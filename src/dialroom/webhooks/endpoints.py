@@ -65,7 +65,7 @@ class Endpoints:
         """Newest first. Raises InvalidCursor."""
         return await self._store.page_endpoints(organisation, cursor, limit)
 
-    async def change(self, organisation: str, endpoint: str, **changes: Any) -> Endpoint:
+    async def change(self, organisation: str, endpoint: str, /, **changes: Any) -> Endpoint:
         """Change the named fields (see `CHANGEABLE`). Enabling sends what has been waiting.
 
         Raises NotFound, Invalid.
