@@ -98,6 +98,8 @@ def inspect_contact(request: Request) -> Rejection | None:
         contacts = request.all("contact")
         if len(contacts) == 1 and request.contact is not None:
             return None
+        if not contacts and not request.via.unique:
+            return None
     except SipError as error:
         return Rejection(400, error.reason)
     return Rejection(400, "an INVITE needs one Contact")

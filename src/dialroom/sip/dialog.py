@@ -11,7 +11,7 @@ from collections.abc import Container
 
 import msgspec
 
-from dialroom.sip.address import Address, ip_literal
+from dialroom.sip.address import Address, ip_literal, wire_host
 from dialroom.sip.errors import SipError
 from dialroom.sip.headers.name_addr import parse_name_addr
 from dialroom.sip.limits import MAX_CSEQ, MAX_ROUTES
@@ -46,15 +46,20 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
     def of_request(cls, request: Request, *, local_tag: str, source: Address) -> Dialog:
         """The UAS's dialog (§12.1.1). Raises SipError when the request cannot found one (no usable Contact)."""
         contact = request.contact
-        if contact is None:
+        if contact is not None:
+            target = _target(contact.uri)
+        elif request.via.unique:
             raise SipError("an INVITE needs a Contact", partial=request)
+        else:
+            # RFC 2543 had no need of one: the peer is where it sends from.
+            target = f"sip:{wire_host(source.host)}:{source.port}"
         return cls(
             call_id=request.call_id,
             local_tag=local_tag,
             remote_tag=request.from_.tag or "",
             local_uri=_without_tag(request.get("to") or ""),
             remote_uri=_without_tag(request.get("from") or ""),
-            remote_target=_target(contact.uri),
+            remote_target=target,
             route_set=_routes(request, reverse=False),
             remote_cseq=request.cseq.number,
             flow=source,

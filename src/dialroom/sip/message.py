@@ -13,6 +13,7 @@ from dialroom.sip.errors import LocalError, SipError
 from dialroom.sip.headers.cseq import CSeq, parse_cseq
 from dialroom.sip.headers.name_addr import NameAddr, parse_name_addr, parse_name_addrs
 from dialroom.sip.headers.via import Via, parse_via
+from dialroom.sip.multipart import sdp_part
 from dialroom.sip.text import is_token, split_outside, wire_safe
 from dialroom.sip.uri import Uri, parse_uri
 
@@ -162,8 +163,13 @@ class Message:
 
     @property
     def sdp(self) -> bytes | None:
-        """The body if it is a session description, or None."""
-        return self.body if self.body and self.content_type == "application/sdp" else None
+        """The session description in the body (also as a part of a multipart body), or None."""
+        kind = self.content_type
+        if not self.body or kind is None:
+            return None
+        if kind == "application/sdp":
+            return self.body
+        return sdp_part(self.get("content-type") or "", self.body) if kind == "multipart/mixed" else None
 
     def _required(self, key: str, name: str) -> str:
         value = self.get(key)
