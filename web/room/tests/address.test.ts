@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { keepHostKey, parseAddress, slugFrom } from "../src/model/address.js";
+import { identityIn, keepHostKey, parseAddress, slugFrom } from "../src/model/address.js";
 
 describe("parseAddress", () => {
   it.each([
@@ -34,5 +34,16 @@ describe("keepHostKey", () => {
     expect(location.href).not.toContain("secret");
     expect(keepHostKey({ slug: "standup", hostKey: "" }).hostKey).toBe("secret");
     expect(keepHostKey({ slug: "other", hostKey: "" }).hostKey).toBe("");
+  });
+});
+
+describe("identityIn", () => {
+  beforeEach(() => sessionStorage.clear());
+
+  it("is the same after a reload, and another one in another room", () => {
+    const identity = identityIn("standup");
+    expect(identity).toMatch(/^[0-9a-f]{24}$/);
+    expect(identityIn("standup")).toBe(identity);
+    expect(identityIn("other")).not.toBe(identity);
   });
 });

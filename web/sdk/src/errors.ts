@@ -10,7 +10,7 @@ export type ErrorReason =
   | "token"
   /** The room does not let us in now: locked, full, ended, not open. */
   | "room"
-  /** We may not do this: host only, or muted by the host. */
+  /** We may not do this; most likely it is for hosts. */
   | "forbidden"
   /** The connection is lost or too slow. */
   | "network"
@@ -76,8 +76,8 @@ export class DialroomError extends Error {
 
 function reasonOf(code: string): ErrorReason {
   if (code.startsWith("token")) return "token";
-  if (code.startsWith("room_")) return "room";
-  if (code === "forbidden" || code.endsWith("_forbidden") || code === "unauthorized") return "forbidden";
+  if (code.startsWith("room_") || code === "removed_from_session") return "room";
+  if (code === "forbidden" || code === "unauthenticated") return "forbidden";
   return "server";
 }
 

@@ -157,16 +157,9 @@ export class Room extends Emitter<RoomEvents> {
     return this.#output.blocked;
   }
 
-  /**
-   * Mutes or unmutes ourselves. @throws DialroomError `muted_by_host` when a host has muted us and we are none, or as
-   * `LocalMedia.setMicrophone`
-   */
-  async setMicrophone(on: boolean): Promise<void> {
-    if (on && this.me.muted) {
-      if (this.me.role !== "host") throw mutedByHost();
-      await this.moderate("unmute", this.me.id);
-    }
-    await this.local.setMicrophone(on);
+  /** Mutes or unmutes ourselves; unmuting also lifts a host's mute. @throws DialroomError as `LocalMedia` */
+  setMicrophone(on: boolean): Promise<void> {
+    return this.local.setMicrophone(on);
   }
 
   setCamera(on: boolean): Promise<void> {
@@ -272,21 +265,23 @@ export class Room extends Emitter<RoomEvents> {
     this.#published = "";
     if (moved) this.emit("moved", joined.room);
     else if (!first) this.emit("room.updated", joined.room);
+    const wasMuted = this.#mutedByHost;
     this.#roster.handleAll(joined.participants);
+    this.#obeyMute(wasMuted);
     void this.#media.handleReachable(joined.iceServers, !joined.resumed);
     if (joined.resumed) this.#videos.handleResumed();
-    void this.#obeyMute();
     void this.#publish();
   }
 
   #handleEvent(event: ServerEvent): void {
     switch (event.type) {
       case "participant.joined":
-      case "participant.updated":
+      case "participant.updated": {
+        const wasMuted = this.#mutedByHost;
         this.#roster.handlePresent(event.participant);
-        this.#videos.plan();
-        if (event.participant.id === this.#joined?.participant.id) void this.#obeyMute();
-        return;
+        this.#obeyMute(wasMuted);
+        return this.#videos.plan();
+      }
       case "participant.left":
         this.#roster.handleLeft(event.participant, event.reason);
         return this.#videos.plan();
@@ -315,9 +310,13 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** A host's mute switches our microphone off; only we ourselves can switch it on again. */
-  async #obeyMute(): Promise<void> {
-    if (this.me.muted && this.local.state.microphone) await this.local.setMicrophone(false);
+  get #mutedByHost(): boolean {
+    return this.#roster.get(this.#joined?.participant.id ?? "")?.muted ?? false;
+  }
+
+  /** A host's mute switches our microphone off; only we ourselves switch it on again. */
+  #obeyMute(wasMuted: boolean): void {
+    if (this.#mutedByHost && !wasMuted && this.local.state.microphone) void this.local.setMicrophone(false);
   }
 
   /** Tells what we send now; the next join or resume tells it again if the connection is lost meanwhile. */
@@ -363,14 +362,5 @@ function notJoined(): never {
     reason: "usage",
     title: "The room is not joined yet",
     fix: "Use the Room that `await join(…)` gives.",
-  });
-}
-
-function mutedByHost(): DialroomError {
-  return new DialroomError({
-    code: "muted_by_host",
-    reason: "forbidden",
-    title: "A host has muted you",
-    fix: "Raise your hand to ask for the word.",
   });
 }

@@ -290,32 +290,42 @@ describe("our own devices", () => {
 });
 
 describe("moderation", () => {
-  const muteMe = (muted: boolean, role = "guest") =>
-    browser.server.socket.say({ type: "participant.updated", participant: person("me", { muted, role }) });
+  const muteMe = (muted: boolean) =>
+    browser.server.socket.say({ type: "participant.updated", participant: person("me", { muted }) });
 
   it("obeys a host's mute, and does not switch itself on after it", async () => {
     const room = await enter({ microphone: true });
     muteMe(true);
     await settle();
     expect(browser.tracks[0]?.enabled).toBe(false);
-    await expect(room.setMicrophone(true)).rejects.toMatchObject({
-      code: "muted_by_host",
-      reason: "forbidden",
-    });
+    expect(browser.server.requests("publish").at(-1)).toMatchObject({ microphone: false });
     muteMe(false);
     await settle();
     expect(browser.tracks[0]?.enabled).toBe(false);
-    await room.setMicrophone(true);
-    expect(browser.tracks[0]?.enabled).toBe(true);
+    expect(room.local.state.microphone).toBe(false);
   });
 
-  it("lets a host take back their own mute", async () => {
+  it("unmutes itself when the person wants so, which the server takes as lifting the mute", async () => {
     const room = await enter({ microphone: true });
-    muteMe(true, "host");
+    muteMe(true);
     await settle();
     await room.setMicrophone(true);
-    expect(browser.server.requests("moderate")).toMatchObject([{ action: "unmute", participant: "me" }]);
+    await settle();
+    expect(browser.server.requests("publish").at(-1)).toMatchObject({ microphone: true });
+    muteMe(true);
+    await settle();
     expect(browser.tracks[0]?.enabled).toBe(true);
+    muteMe(false);
+    muteMe(true);
+    await settle();
+    expect(browser.tracks[0]?.enabled).toBe(false);
+  });
+
+  it("joins muted where a host has muted us before", async () => {
+    browser.server.participants = [person("me", { muted: true })];
+    await enter({ microphone: true });
+    expect(browser.tracks[0]?.enabled).toBe(false);
+    expect(browser.server.requests("publish").at(-1)).toMatchObject({ microphone: false });
   });
 
   it("sends a host's wishes, and gives the server's refusal to others", async () => {

@@ -4,13 +4,12 @@ import { Control } from "./button.js";
 /** What we do ourselves: speak, show, raise a hand, leave. */
 export function Controls({ view }: { view: RoomView }) {
   const { microphone, camera, screen } = view.local.value;
-  const { handRaised, muted, role } = view.me.value;
-  const mutedByHost = muted && role !== "host";
+  const { handRaised } = view.me.value;
   return (
     <section class="controls" aria-label="Your controls">
       <Control
         icon={microphone ? "microphone" : "microphoneOff"}
-        label={mutedByHost ? "Muted by a host" : microphone ? "Mute" : "Unmute"}
+        label={microphone ? "Mute" : "Unmute"}
         testId="mute-button"
         pressed={!microphone}
         tone={microphone ? "plain" : "off"}

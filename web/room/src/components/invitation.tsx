@@ -13,7 +13,9 @@ export function Invitation({ view }: { view: RoomView }) {
       <p>Others join by link{number ? ", or from any phone" : ""}.</p>
       {number && dialIn && (
         <p class="dial">
-          <strong>{number.display}</strong> <span>code</span> <strong>{groupDigits(dialIn.code)}</strong>
+          <strong>{number.display}</strong>
+          {dialIn.code && " code "}
+          <strong>{groupDigits(dialIn.code)}</strong>
         </p>
       )}
       <div class="actions">

@@ -4,8 +4,6 @@ import { type DialIn, DialroomError, parseRoom } from "dialroom";
 export interface RoomPreview {
   readonly name: string;
   readonly locked: boolean;
-  /** Whether a session is on, or one may start by joining. */
-  readonly open: boolean;
   readonly dialIn: DialIn | null;
 }
 
@@ -13,13 +11,21 @@ export interface RoomPreview {
 export async function readRoom(slug: string): Promise<RoomPreview> {
   const { room } = await call(`/api/pages/${encodeURIComponent(slug)}`);
   const { name, locked, dialIn } = parseRoom(room);
-  return { name, locked, dialIn, open: (room as { open?: unknown } | undefined)?.open !== false };
+  return { name, locked, dialIn };
+}
+
+export interface Visitor {
+  readonly name: string;
+  /** Whoever comes back with the same one takes the place of their earlier connection. */
+  readonly identity: string;
+  readonly hostKey: string;
 }
 
 /** @throws DialroomError with the server's code, or `connection_lost` */
-export async function drawToken(slug: string, name: string, hostKey: string): Promise<string> {
+export async function drawToken(slug: string, { name, identity, hostKey }: Visitor): Promise<string> {
   const { token } = await call(`/api/pages/${encodeURIComponent(slug)}/token`, {
     name,
+    identity,
     ...(hostKey ? { host_key: hostKey } : {}),
   });
   return String(token);

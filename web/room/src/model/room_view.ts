@@ -152,8 +152,9 @@ export class RoomView {
     this.#refreshPeople();
     if (!before) return;
     const isMe = participant.id === this.me.value.id;
-    if (isMe && participant.muted !== before.muted) {
-      this.#toasts.say(participant.muted ? "A host muted you" : "You may speak again: unmute yourself");
+    if (isMe && participant.muted && !before.muted) this.#toasts.say("A host muted you");
+    if (isMe && before.muted && !participant.muted && !this.local.value.microphone) {
+      this.#toasts.say("A host asks you to speak: unmute yourself");
     }
     if (!isMe && participant.handRaised && !before.handRaised) {
       this.#toasts.say(`${displayName(participant)} raised a hand`);

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { DialroomError, type EndReason, join, LocalMedia, type Room } from "dialroom";
-import { type Address, recall, remember } from "./address.js";
+import { type Address, identityIn, recall, remember } from "./address.js";
 import { drawToken, type RoomPreview, readRoom } from "./page_api.js";
 import { RoomView } from "./room_view.js";
 import { Toasts } from "./toasts.js";
@@ -23,7 +23,7 @@ declare global {
   }
 }
 
-const LOOK_AGAIN = 4_000;
+const TRY_AGAIN = 4_000;
 
 /**
  * One person's visit to a room's page.
@@ -99,14 +99,7 @@ export class Visit {
   async join(): Promise<void> {
     remember(localStorage, "dialroom.name", this.name.value);
     this.view.value = { at: "joining" };
-    try {
-      const room = await join({ token: () => this.#token(), name: this.name.value, local: this.local.value });
-      this.#enter(room);
-    } catch (caught) {
-      const error = expected(caught);
-      if (error.code === "room_not_open") return this.#wait();
-      this.view.value = { at: "prejoin", error };
-    }
+    await this.#enter();
   }
 
   /** Back to the door after a visit. */
@@ -120,10 +113,27 @@ export class Visit {
   }
 
   #token(): Promise<string> {
-    return drawToken(this.address.slug, this.name.value, this.address.hostKey);
+    const { slug, hostKey } = this.address;
+    return drawToken(slug, { name: this.name.value, identity: identityIn(slug), hostKey });
   }
 
-  #enter(room: Room): void {
+  async #enter(): Promise<void> {
+    try {
+      const room = await join({ token: () => this.#token(), name: this.name.value, local: this.local.value });
+      if (this.view.value.at === "prejoin") {
+        await room.leave();
+        return this.again();
+      }
+      this.#show(room);
+    } catch (caught) {
+      const error = expected(caught);
+      if (this.view.value.at === "prejoin") return;
+      if (error.code === "room_not_open") return this.#wait();
+      this.view.value = { at: "prejoin", error };
+    }
+  }
+
+  #show(room: Room): void {
     const view = new RoomView(room, this.toasts);
     window.dialroom = room;
     if (this.#speaker) void room.useSpeaker(this.#speaker).catch(() => undefined);
@@ -140,17 +150,12 @@ export class Visit {
     this.view.value = { at: "room", view };
   }
 
-  /** The session starts when the host comes, or at its time: looks again until it has. */
+  /** The session starts when the host comes, or at its time: tries again until it has. */
   #wait(): void {
     this.view.value = { at: "waiting" };
-    const look = async (): Promise<void> => {
-      if (this.view.value.at !== "waiting") return;
-      const preview = await readRoom(this.address.slug).catch(() => null);
-      if (this.view.value.at !== "waiting") return;
-      if (preview?.open) return this.join();
-      setTimeout(look, LOOK_AGAIN);
-    };
-    setTimeout(look, LOOK_AGAIN);
+    setTimeout(() => {
+      if (this.view.value.at === "waiting") void this.#enter();
+    }, TRY_AGAIN);
   }
 }
 

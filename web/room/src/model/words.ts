@@ -102,13 +102,14 @@ export interface Country {
   readonly numbers: readonly DialInNumber[];
 }
 
-/** In the server's order, which puts the best numbers first. */
+/** In the server's order, which puts the best numbers first. Those of no country are reached by SIP only. */
 export function byCountry(numbers: readonly DialInNumber[]): readonly Country[] {
   const countries = new Map<string, DialInNumber[]>();
   for (const number of numbers) {
-    const known = countries.get(number.countryName);
+    const country = number.countryName || "Any SIP phone";
+    const known = countries.get(country);
     if (known) known.push(number);
-    else countries.set(number.countryName, [number]);
+    else countries.set(country, [number]);
   }
   return [...countries].map(([name, list]) => ({ name, numbers: list }));
 }

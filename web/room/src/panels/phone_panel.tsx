@@ -33,11 +33,13 @@ export function PhonePanel({ dialIn, roomName, onClose }: PhonePanelProps) {
           <span>Call {number.display}</span>
         </a>
       </div>
-      <h3>Meeting code</h3>
-      <p class="code" data-testid="dial-in-code" data-code={dialIn.code}>
-        {groupDigits(dialIn.code)}
-        <span> #</span>
-      </p>
+      {dialIn.code && <h3>Meeting code</h3>}
+      {dialIn.code && (
+        <p class="code" data-testid="dial-in-code" data-code={dialIn.code}>
+          {groupDigits(dialIn.code)}
+          <span> #</span>
+        </p>
+      )}
       {dialIn.pinRequired && <p class="hint">You are asked for the room's PIN as well.</p>}
       <Numbers dialIn={dialIn} chosen={number} onChoose={(next) => (chosen.value = next)} />
       <CopyButton text={invitationText(roomName, dialIn)} label="Copy dial-in details" />
@@ -92,6 +94,9 @@ function Numbers({ dialIn, chosen, onChoose }: NumbersProps) {
 
 /** For a mail or a calendar entry. */
 export function invitationText(roomName: string, dialIn: DialIn): string {
-  const numbers = dialIn.numbers.map(({ display, countryName }) => `${countryName}: ${display}`);
-  return [`Join ${roomName} by phone`, ...numbers, `Meeting code: ${groupDigits(dialIn.code)} #`].join("\n");
+  const numbers = dialIn.numbers.map(({ display, countryName }) =>
+    countryName ? `${countryName}: ${display}` : display,
+  );
+  const code = dialIn.code ? [`Meeting code: ${groupDigits(dialIn.code)} #`] : [];
+  return [`Join ${roomName} by phone`, ...numbers, ...code].join("\n");
 }

@@ -34,7 +34,14 @@ const CLOSED_ENDED = 4000;
 const CLOSED_TOKEN = 4001;
 const CLOSED_FLOOD = 4008;
 /** Server answers after which another try is worthwhile. */
-const PASSING = new Set(["internal", "internal_error", "unavailable", "too_many_requests", "server_error"]);
+const PASSING = new Set([
+  "server_error",
+  "internal",
+  "unavailable",
+  "store_unavailable",
+  "media_unavailable",
+  "too_many_attempts",
+]);
 
 /**
  * Our place in the room as the server sees it, over as many sockets as it takes.
