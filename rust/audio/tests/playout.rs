@@ -8,6 +8,7 @@ use dialroom_audio::audio::frame::Rate;
 use dialroom_audio::audio::g711;
 use dialroom_audio::audio::opus::OpusSettings;
 use dialroom_audio::audio::playout::{Carries, Origin, Playout};
+use dialroom_audio::rtp::view::RtpView;
 
 const CODECS: [Codec; 5] = [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus(Rate::Narrow), Codec::Opus(Rate::Wide)];
 
@@ -55,6 +56,24 @@ fn without_jitter_the_added_delay_is_at_most_30_ms() {
         let settled = &log.delays_ms[150..];
         assert!(settled.iter().all(|&delay| delay <= 30), "{phase_us}: {:?}", settled.iter().max());
     }
+}
+
+#[test]
+fn unpunctual_ticks_are_not_taken_for_drift() {
+    let mut dice = Dice::new(8);
+    let mut packets = talk(&mut Phone::new(Codec::Pcmu, 20), 60_000, speech(8000)).into_iter().peekable();
+    let mut playout = Playout::new(Codec::Pcmu).unwrap();
+    let mut frame = dialroom_audio::audio::frame::Frame::silent(Rate::Narrow);
+    let mut silent = 0;
+    for tick in 0..2990 {
+        let now_us = 7000 + tick * 20_000 + dice.below(3000);
+        while let Some(packet) = packets.next_if(|packet| packet.arrival_us <= now_us) {
+            let view = RtpView::parse(&packet.bytes).unwrap();
+            playout.insert(&view, Carries::Voice, packet.arrival_us);
+        }
+        silent += u32::from(playout.pull(now_us, &mut frame).origin != Origin::Voice);
+    }
+    assert!(silent <= 3, "{silent} frames put in or missing");
 }
 
 #[test]

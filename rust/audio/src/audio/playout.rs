@@ -93,6 +93,8 @@ pub struct Playout {
 }
 
 impl Playout {
+    /// Slack this far below the target is added in silence, µs: ticks are not quite punctual.
+    const SHORTAGE_US: i64 = 3_000;
     /// Slack beyond the target that is taken away in silence, µs: one frame and some hysteresis.
     const SURPLUS_US: i64 = 22_000;
     /// Slack beyond the target that is taken away even while somebody speaks, and by force, µs.
@@ -156,7 +158,8 @@ impl Playout {
         self.jitter.insert(&packet, arrival_us)
     }
 
-    /// Fills `frame`, which must have this side's rate, with the next 20 ms.
+    /// Fills `frame`, which must have this side's rate, with the next 20 ms. `now_us` is best the time the tick was due,
+    /// which is more regular than the time it happened.
     ///
     /// # Panics
     /// When the frame has another rate.
@@ -191,7 +194,7 @@ impl Playout {
         self.jitter.is_playing()
             && self.gate.is_pause()
             && self.filled == 0
-            && self.jitter.held_us(now_us) - self.phase_us() < self.jitter.target_us()
+            && self.jitter.held_us(now_us) - self.phase_us() < self.jitter.target_us() - Self::SHORTAGE_US
     }
 
     fn slack_us(&self) -> i64 {

@@ -84,13 +84,23 @@ impl Resampler {
         let written = match self.direction {
             Direction::Same => 0,
             Direction::Up(ratio) => {
-                let windows = buffer.windows(TAPS);
-                let outputs = windows.flat_map(|w| self.taps.chunks_exact(TAPS).map(move |phase| dot(w, phase)));
-                write(outputs.take(input.len() * ratio), out)
+                let windows = buffer.windows(TAPS).zip(out.chunks_exact_mut(ratio));
+                let mut written = 0;
+                for (window, out) in windows {
+                    for (out, phase) in out.iter_mut().zip(self.taps.chunks_exact(TAPS)) {
+                        *out = rounded(dot(window, phase));
+                    }
+                    written += ratio;
+                }
+                written
             }
             Direction::Down(ratio) => {
                 let outputs = buffer.windows(self.taps.len()).skip(self.skip).step_by(ratio);
-                let written = write(outputs.map(|w| dot(w, &self.taps)), out);
+                let mut written = 0;
+                for (out, window) in out.iter_mut().zip(outputs) {
+                    *out = rounded(dot(window, &self.taps));
+                    written += 1;
+                }
                 self.skip = (ratio - (input.len() + ratio - self.skip) % ratio) % ratio;
                 written
             }
@@ -101,14 +111,9 @@ impl Resampler {
     }
 }
 
-fn write(outputs: impl Iterator<Item = f32>, out: &mut [i16]) -> usize {
-    let mut written = 0;
-    for (to, value) in out.iter_mut().zip(outputs) {
-        // The cast saturates.
-        *to = value.round() as i16;
-        written += 1;
-    }
-    written
+/// Nearest sample, saturated. `f32::round` is a library call on the oldest processors.
+fn rounded(value: f32) -> i16 {
+    (value + 0.5f32.copysign(value)) as i16
 }
 
 /// Eight partial sums, so that the loop needs no particular order of additions and fills the vector units.
