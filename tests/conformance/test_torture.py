@@ -1,4 +1,4 @@
-"""Each message of RFC 4475 and RFC 5118 gets the verdict of `verdicts.py`, and leaves the endpoint able to take calls."""
+"""Each message of RFC 4475 and RFC 5118 gets its verdict, and leaves the endpoint in good health."""
 
 from __future__ import annotations
 
@@ -76,8 +76,11 @@ def test_escapes_in_the_user_part_are_decoded_for_routing_and_cannot_change_the_
 
 
 def test_folded_and_compact_headers_are_read() -> None:
-    side = make_side("10.0.0.2")
-    feed(side, (DATA / "rfc4475/wsinv.dat").read_bytes())
-    facts = side.offered[0].facts
-    assert facts.from_display_name == 'J Rosenberg \\"'
-    assert side.offered[0].remote_sdp is not None
+    message = parse((DATA / "rfc4475/wsinv.dat").read_bytes())
+    assert message.from_.display_name == 'J Rosenberg \\"'
+    assert (message.to.tag, message.from_.tag) == ("1918181833n", "98asjd8")
+    assert (message.cseq.number, message.get("max-forwards")) == (9, "0068")
+    assert (message.via.transport, message.via.host, message.via.branch) == ("udp", "192.0.2.2", "390skdjuw")
+    assert message.contact is not None
+    assert message.contact.display_name == 'Quoted string ""'
+    assert message.sdp is not None
