@@ -118,7 +118,7 @@ class PhoneCall:
                 stage=stage,
                 straight_into=self._straight_into,
                 instance=self._media.instance,
-                last_event=self._media.last_event,
+                last_event=self.leg.acted_upon,
                 side=self._side.state,
             )
         )

@@ -10,7 +10,7 @@ from dialroom.sip.session.state import SessionState
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """A running call. ``instance`` and ``last_event`` say up to where its media events were acted upon; ``side`` is our
+    """A running call. ``instance`` and ``last_event`` say up to where its digits were acted upon; ``side`` is our
     side of offer and answer; ``straight_into`` the room its number leads into without a code."""
 
     sip: SessionState

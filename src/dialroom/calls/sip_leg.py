@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from dialroom.calls.clips import ClipShelf
-from dialroom.calls.digits import DigitMerger
+from dialroom.calls.digits import DigitMerger, Way
 from dialroom.calls.ending import hung_up_by_us, refused, signalled
 from dialroom.calls.journal import CallJournal
 from dialroom.calls.negotiation import MediaSide, NoCommonMediaError
@@ -100,7 +100,7 @@ class SipLeg:
         self._announce = parts.announce
         self._on_gone = on_gone
         self._merger = DigitMerger()
-        self._digits: asyncio.Queue[str] = asyncio.Queue()
+        self._digits: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
         self._typed = asyncio.Event()
         self._playback: str | None = None
         self._played = asyncio.Event()
@@ -110,7 +110,8 @@ class SipLeg:
         self._answered = False
         self._gone = False
         self._ending: Ending | None = None
-        self._acted_after = 0
+        self.acted_upon = self._media.last_event
+        """Up to which event of the media process the caller's digits have been acted upon."""
         self.handed_over = False
         self._unlisten = self._media.listen(leg_id, self._on_media)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -201,9 +202,11 @@ class SipLeg:
         self._check()
         try:
             async with asyncio.timeout(within):
-                return await self._digits.get()
+                digit, event = await self._digits.get()
         except TimeoutError:
             return None
+        self.acted_upon = max(self.acted_upon, event)
+        return digit
 
     def forget_digits(self) -> None:
         """Drops the digits typed so far and not yet read."""
@@ -263,7 +266,7 @@ class SipLeg:
         """Takes up a leg of an earlier process: what the media plane says of it, and which of its events are old."""
         self._open = self._answered = True
         self._bridge, self._participant, self._playback = bridge, participant, playback
-        self._acted_after = last_event
+        self.acted_upon = last_event
 
     async def close(self) -> Statistics | None:
         """Closes the media; returns its last statistics."""
@@ -344,12 +347,11 @@ class SipLeg:
     # --- media -------------------------------------------------------------------------------------------------
 
     def _on_media(self, event: Event) -> None:
-        # A digit told again after a restart was acted upon by the process before, if that had stored having seen it.
-        if isinstance(event, DigitReceived | PlaybackEnded) and self._media.last_event <= self._acted_after:
-            return
         match event:
             case DigitReceived(digit=digit, duration=duration):
-                self._pressed(digit, "event", duration / 1000)
+                # After a restart digits are told again: those the process before has acted upon are known.
+                if self._media.last_event > self.acted_upon:
+                    self._pressed(digit, "event", duration / 1000)
             case PlaybackEnded(playback=playback):
                 if playback == self._playback:
                     self._played.set()
@@ -366,12 +368,12 @@ class SipLeg:
             case _:
                 pass
 
-    def _pressed(self, digit: str, way: str, duration: float) -> None:
+    def _pressed(self, digit: str, way: Way, duration: float) -> None:
         now = asyncio.get_running_loop().time()
-        if not self._merger.accept(digit, "info" if way == "info" else "event", now, duration):
+        if not self._merger.accept(digit, way, now, duration):
             return
         if self._digits.qsize() < MAX_DIGITS_WAITING:
-            self._digits.put_nowait(digit)
+            self._digits.put_nowait((digit, self._media.last_event if way == "event" else 0))
             self._typed.set()
 
     def _ask_whether_there(self) -> None:
