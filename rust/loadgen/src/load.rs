@@ -1,0 +1,168 @@
+//! Many phones at once: what they send, evenly spread in time, and what they hear.
+//!
+//! Received packets are taken when it is a phone's turn to send, not by waiting for them: so the server never pays for
+//! waking this program, and every server is measured in the same way.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dialroom_audio::audio::g711::decode_ulaw;
+use serde_json::json;
+
+use crate::options::Options;
+use crate::phone::{PTIME_MS, Phone, connect, tell};
+use crate::voice::{Loop, quiet, speech};
+
+const TURN: Duration = Duration::from_millis(1);
+const VOICES: u32 = 24;
+/// Of ten phones, how many speak.
+const SPEAKING: usize = 3;
+/// One of so many packets is listened to.
+const LISTENED: u64 = 16;
+/// Samples above this are speech, not line noise (linear, of 32768).
+const LOUD: i16 = 700;
+/// Waiting longer than this for our own turn means that this program, not the server, is short of CPU.
+const LATE: Duration = Duration::from_millis(10);
+
+/// Runs the load.
+pub fn run(options: &Options) -> io::Result<()> {
+    let phones = connect(options.legs)?;
+    let mut crowd = Crowd::new(phones);
+    let warm_up = options.warm_up.as_millis() as u64;
+    let turns = warm_up + options.measured.as_millis() as u64;
+    let start = Instant::now();
+    let mut late = 0u64;
+    for turn in 0..turns {
+        let due = start + TURN * turn as u32;
+        let now = Instant::now();
+        thread::sleep(due.saturating_duration_since(now));
+        late += u64::from(now.saturating_duration_since(due) > LATE);
+        if turn == warm_up {
+            crowd.forget();
+            late = 0;
+            tell(&json!({ "event": "measuring" }))?;
+        }
+        crowd.turn(turn);
+    }
+    let expected = (turns - warm_up) / PTIME_MS;
+    tell(&crowd.report(expected, late))
+}
+
+struct Member {
+    phone: Phone,
+    says: usize,
+    position: usize,
+    received: u64,
+    listened: u64,
+    loud: u64,
+}
+
+struct Crowd {
+    members: Vec<Member>,
+    loops: Vec<Loop>,
+    sent: u64,
+}
+
+impl Crowd {
+    fn new(phones: Vec<Phone>) -> Self {
+        let mut loops: Vec<Loop> = (0..VOICES).map(speech).collect();
+        loops.push(quiet(1));
+        let members = phones.into_iter().enumerate().map(|(number, phone)| {
+            let speaks = number % 10 < SPEAKING;
+            let says = if speaks { number % VOICES as usize } else { VOICES as usize };
+            let position = number * 37 % loops[says].len();
+            Member { phone, says, position, received: 0, listened: 0, loud: 0 }
+        });
+        let members = members.collect();
+        Self { members, loops, sent: 0 }
+    }
+
+    /// Lets the phones whose turn it is take what came and send the next packet.
+    fn turn(&mut self, turn: u64) {
+        let slot = (turn % PTIME_MS) as usize;
+        for (number, member) in self.members.iter_mut().enumerate() {
+            // 13 and 20 have no common divisor: the ten phones of a room have ten different turns.
+            if number * 13 % PTIME_MS as usize == slot {
+                member.take_turn(&self.loops);
+                self.sent += 1;
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.sent = 0;
+        for member in &mut self.members {
+            (member.received, member.listened, member.loud, member.phone.unsent) = (0, 0, 0, 0);
+        }
+    }
+
+    /// `fed`: phones that got at least 95 % of their packets. `hearing`: phones that heard speech in at least half of
+    /// the packets listened to.
+    fn report(&self, expected: u64, late: u64) -> serde_json::Value {
+        let count = |test: &dyn Fn(&Member) -> bool| self.members.iter().filter(|member| test(member)).count();
+        json!({
+            "event": "measured",
+            "legs": self.members.len(),
+            "sent": self.sent,
+            "unsent": self.members.iter().map(|member| member.phone.unsent).sum::<u64>(),
+            "received": self.members.iter().map(|member| member.received).sum::<u64>(),
+            "fed": count(&|member| member.received * 100 >= expected * 95),
+            "hearing": count(&|member| member.listened > 0 && member.loud * 2 >= member.listened),
+            "late_turns": late,
+        })
+    }
+}
+
+impl Member {
+    fn take_turn(&mut self, loops: &[Loop]) {
+        let (mut received, mut listened, mut loud) = (self.received, self.listened, self.loud);
+        self.phone.receive(|payload| {
+            received += 1;
+            if received % LISTENED == 0 {
+                listened += 1;
+                loud += u64::from(payload.iter().any(|&code| decode_ulaw(code).unsigned_abs() > LOUD as u16));
+            }
+        });
+        (self.received, self.listened, self.loud) = (received, listened, loud);
+        let said = &loops[self.says];
+        self.phone.send(&said[self.position], false);
+        self.position = (self.position + 1) % said.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn three_of_ten_speak_and_each_phone_has_one_turn_in_20_ms() {
+        let mut crowd = Crowd::new((0..20).map(|number| Phone::new(number).unwrap()).collect());
+        assert_eq!(crowd.members.iter().filter(|member| member.says < VOICES as usize).count(), 6);
+        for turn in 0..PTIME_MS {
+            crowd.turn(turn);
+            assert_eq!(crowd.sent, turn + 1, "phones are spread evenly");
+        }
+    }
+
+    #[test]
+    fn a_phone_that_is_played_speech_hears_it_and_one_that_is_played_noise_does_not() {
+        for (played, hears) in [(speech(1), 1), (quiet(1), 0)] {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let phone = Phone::new(0).unwrap();
+            phone.socket().connect(server.local_addr().unwrap()).unwrap();
+            let address = phone.socket().local_addr().unwrap();
+            let mut other = Phone::new(1).unwrap();
+            other.socket().connect(address).unwrap();
+            phone.socket().connect(other.socket().local_addr().unwrap()).unwrap();
+            let mut crowd = Crowd::new(vec![phone]);
+            for payload in played.iter().cycle().take(160) {
+                other.send(payload, false);
+                crowd.turn(0);
+            }
+            let report = crowd.report(160, 0);
+            assert_eq!((&report["fed"], &report["hearing"]), (&json!(1), &json!(hears)), "{report}");
+        }
+    }
+}
