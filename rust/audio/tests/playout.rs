@@ -124,15 +124,53 @@ fn a_second_of_nothing_does_not_leave_a_second_of_delay() {
 }
 
 #[test]
-fn clock_drift_is_absorbed_over_minutes() {
-    for codec in [Codec::Pcmu, Codec::G722] {
-        for ppm in [-500.0, -100.0, 100.0, 500.0] {
-            let mut phone = Phone::new(codec, 20).drifting(ppm);
-            let packets = talk(&mut phone, 600_000, speech(codec.rate().hz()));
-            let log = listen(&mut Playout::new(codec).unwrap(), packets, 5000);
-            assert!(log.delays_ms[100..].iter().all(|&d| d < 60), "{codec:?} {ppm}: {:?}", log.delays_ms.iter().max());
-            assert_eq!(log.concealed(), 0, "{codec:?} {ppm}");
+fn a_route_that_grows_and_shrinks_by_400_ms_is_followed() {
+    let mut phone = Phone::new(Codec::Pcmu, 20);
+    let mut packets = talk(&mut phone, 60_000, speech(8000));
+    for packet in &mut packets {
+        let ms = packet.arrival_us as i64 / 1000;
+        // Ten seconds up from 10 s on, ten seconds down from 30 s on.
+        let delay_ms = ((ms - 10_000) / 25).clamp(0, 400) - ((ms - 30_000) / 25).clamp(0, 400);
+        packet.arrival_us += delay_ms as u64 * 1000;
+    }
+    let log = listen(&mut Playout::new(Codec::Pcmu).unwrap(), packets, 5000);
+    assert!(log.concealed() <= 60, "{} concealed", log.concealed());
+    assert!(log.delays_ms[1500..].iter().all(|&d| d <= 90), "{:?}", log.delays_ms[1500..].iter().max());
+    assert!(log.delays_ms[2500..].iter().all(|&d| d <= 35), "{:?}", log.delays_ms[2500..].iter().max());
+}
+
+#[test]
+fn bursts_of_loss_are_concealed_and_the_stream_goes_on() {
+    let mut dice = Dice::new(6);
+    let (mut arrived, mut bad) = (Vec::new(), false);
+    for packet in talk(&mut Phone::new(Codec::G722, 20), 60_000, speech(16_000)) {
+        bad = if bad { !dice.chance(25) } else { dice.chance(3) };
+        if !bad {
+            arrived.push(packet);
         }
+    }
+    let lost = 3000 - arrived.len();
+    let log = listen(&mut Playout::new(Codec::G722).unwrap(), arrived, 5000);
+    let voice = log.frames.iter().filter(|h| h.origin == Origin::Voice).count();
+    assert!(lost > 200 && voice.abs_diff(3000 - lost) <= 12, "{voice} frames of voice, {lost} lost");
+    assert!(log.delays_ms[150..].iter().all(|&d| d <= 50), "{:?}", log.delays_ms.iter().max());
+}
+
+#[test]
+fn clock_drift_is_absorbed_over_minutes() {
+    for (codec, ppm) in [
+        (Codec::Pcmu, -500.0),
+        (Codec::Pcmu, -100.0),
+        (Codec::Pcmu, 100.0),
+        (Codec::Pcmu, 500.0),
+        (Codec::G722, -500.0),
+        (Codec::G722, 500.0),
+    ] {
+        let mut phone = Phone::new(codec, 20).drifting(ppm);
+        let packets = talk(&mut phone, 240_000, speech(codec.rate().hz()));
+        let log = listen(&mut Playout::new(codec).unwrap(), packets, 5000);
+        assert!(log.delays_ms[100..].iter().all(|&d| d < 60), "{codec:?} {ppm}: {:?}", log.delays_ms.iter().max());
+        assert_eq!(log.concealed(), 0, "{codec:?} {ppm}");
     }
 }
 

@@ -13,10 +13,10 @@ const ILB: [i32; 32] = [
     2048, 2093, 2139, 2186, 2233, 2282, 2332, 2383, 2435, 2489, 2543, 2599, 2656, 2714, 2774, 2834, 2896, 2960, 3025,
     3091, 3158, 3228, 3298, 3371, 3444, 3520, 3597, 3676, 3756, 3838, 3922, 4008,
 ];
-/// Decision levels of the 6-bit quantiser (table 11).
-const Q6: [i32; 29] = [
+/// Decision levels of the 6-bit quantiser (table 11), filled up with unreachable ones to a whole number of vectors.
+const Q6: [i16; 32] = [
     35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023, 1121, 1219, 1339,
-    1458, 1612, 1765, 1980, 2195, 2557, 2919,
+    1458, 1612, 1765, 1980, 2195, 2557, 2919, 32767, 32767, 32767,
 ];
 /// Outputs of the 4-bit inverse quantiser, by code (table 12).
 const QM4: [i32; 16] =
@@ -169,8 +169,10 @@ impl G722Encoder {
     fn encode_low(&mut self, x: i32) -> u8 {
         let e = saturate(x - self.low.s);
         let magnitude = if e >= 0 { e } else { !e };
-        let det = self.low.det;
-        let index = Q6.partition_point(|&level| magnitude >= (level * det) >> 12) as u8;
+        let det = self.low.det as i16;
+        // Counting all levels below is faster than searching: the search could not be predicted.
+        let below = |&level: &i16| u8::from(magnitude >= (i32::from(level) * i32::from(det)) >> 12);
+        let index = Q6.iter().map(below).sum::<u8>().min(29);
         // Codes 61…32 are the positive intervals from the inside out; negative ones are 63, 62, then 31…4.
         let code = match (e < 0, index) {
             (false, _) => 61 - index,

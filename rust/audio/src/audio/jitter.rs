@@ -129,6 +129,8 @@ pub struct JitterBuffer {
     quiet: bool,
     play_sequence: u64,
     play_media: i64,
+    /// How long the packet played last was held, µs.
+    last_held_us: i64,
     frame_ticks: u32,
     packet_ticks: u32,
     discards: Discards,
@@ -160,6 +162,7 @@ impl JitterBuffer {
             quiet: true,
             play_sequence: 0,
             play_media: 0,
+            last_held_us: 0,
             frame_ticks: clock / 50,
             packet_ticks: clock / 50,
             discards: Discards::default(),
@@ -325,6 +328,7 @@ impl JitterBuffer {
             if head.media > self.play_media {
                 return self.bridge(head);
             }
+            self.last_held_us = self.held_us(now_us);
             return self.play(head);
         }
         Next::Empty { expected: self.quiet }
@@ -383,6 +387,11 @@ impl JitterBuffer {
     /// How much later than the fastest packet allows the next packet is played, µs.
     pub fn held_us(&self, now_us: u64) -> i64 {
         signed(now_us) - self.timeline.us_of(self.play_media) - self.delay.fastest_us().unwrap_or(0)
+    }
+
+    /// The same for the packet played last, µs.
+    pub fn last_held_us(&self) -> i64 {
+        self.last_held_us
     }
 
     /// How long to hold, µs.

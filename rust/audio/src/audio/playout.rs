@@ -209,7 +209,6 @@ impl Playout {
 
     /// Appends what comes next in the stream to the FIFO.
     fn decode_next(&mut self, now_us: u64) {
-        let slack_us = self.jitter.held_us(now_us);
         let frame = self.rate().frame_len();
         let Self { jitter, decoder, fifo, filled, .. } = self;
         match jitter.next(now_us) {
@@ -219,7 +218,7 @@ impl Playout {
                     return self.conceal(frame);
                 }
                 self.starved = 0;
-                self.slacks_us = [slack_us, self.slacks_us[0]];
+                self.slacks_us = [self.jitter.last_held_us(), self.slacks_us[0]];
                 self.append_voice(samples);
             }
             Next::Noise { payload } => self.noise_level = cn::read(payload),
@@ -243,7 +242,7 @@ impl Playout {
                 self.jitter.pause();
                 self.keep_silent(frame - self.filled);
             }
-            Next::Empty { expected: false } => self.starve(slack_us, frame),
+            Next::Empty { expected: false } => self.starve(now_us, frame),
         }
     }
 
@@ -262,8 +261,8 @@ impl Playout {
 
     /// Nothing came in time. What is concealed passes media time, unless slack is missing anyway: then the late packet
     /// is still played.
-    fn starve(&mut self, slack_us: i64, samples: usize) {
-        if slack_us >= self.jitter.target_us() {
+    fn starve(&mut self, now_us: u64, samples: usize) {
+        if self.jitter.held_us(now_us) >= self.jitter.target_us() {
             self.jitter.advance(self.codec.ticks_of(samples));
         }
         self.starved += samples;
