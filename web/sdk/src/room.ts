@@ -75,6 +75,7 @@ export class Room extends Emitter<RoomEvents> {
   #slots: readonly Slot[] = [];
   #quality: Quality = "good";
   #published = "";
+  #sending = false;
   #sample: QualitySample | null = null;
 
   /** @internal */
@@ -241,6 +242,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#media.on("state", (state) => this.emit("media", state));
     this.#media.on("error", (error) => this.emit("error", error));
     this.#media.on("peer", (peer) => {
+      this.#sending = true;
+      void this.#publish();
       this.#videos.handlePeer([...peer.videoTracks.keys()]);
       void this.#output.handleTracks(peer.audioTracks.values());
     });
@@ -268,6 +271,7 @@ export class Room extends Emitter<RoomEvents> {
     const wasMuted = this.#mutedByHost;
     this.#roster.handleAll(joined.participants);
     this.#obeyMute(wasMuted);
+    if (!joined.resumed) this.#sending = false;
     void this.#media.handleReachable(joined.iceServers, !joined.resumed);
     if (joined.resumed) this.#videos.handleResumed();
     void this.#publish();
@@ -319,11 +323,14 @@ export class Room extends Emitter<RoomEvents> {
     if (this.#mutedByHost && !wasMuted && this.local.state.microphone) void this.local.setMicrophone(false);
   }
 
-  /** Tells what we send now; the next join or resume tells it again if the connection is lost meanwhile. */
+  /**
+   * Tells what we send now: not before the server has our peer, for others ask for it at once. The next join or resume
+   * tells it again if the connection is lost meanwhile.
+   */
   async #publish(): Promise<void> {
     const now = this.local.state;
     const published = JSON.stringify(now);
-    if (published === this.#published || this.state !== "connected") return;
+    if (!this.#sending || published === this.#published || this.state !== "connected") return;
     this.#published = published;
     try {
       await this.#signalling.request("publish", now);

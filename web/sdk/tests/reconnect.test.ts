@@ -72,6 +72,16 @@ describe("a lost socket", () => {
     expect(browser.server.sockets).toHaveLength(tries + 1);
   });
 
+  it("does not storm a server that takes us in only to fail again", async () => {
+    browser.server.answers.resume = () => {
+      setTimeout(() => browser.server.socket.drop(), 50);
+      return browser.server.joined(true);
+    };
+    browser.server.socket.drop();
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(browser.server.requests("resume").length).toBeLessThan(12);
+  });
+
   it("joins anew with a fresh token and a new peer when the server has forgotten us", async () => {
     browser.server.refuse("resume", "resume_expired");
     browser.server.socket.drop();

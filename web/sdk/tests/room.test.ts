@@ -88,6 +88,15 @@ describe("joining", () => {
     });
   });
 
+  it("announces nothing before the server has its media connection", async () => {
+    browser.server.answers.offer = () => null;
+    await enter({ microphone: true });
+    expect(browser.server.requests("publish")).toEqual([]);
+    browser.server.socket.say({ type: "ok", id: browser.server.requests("offer")[0]?.id, sdp: "answer" });
+    await settle();
+    expect(browser.server.requests("publish")).toMatchObject([{ microphone: true }]);
+  });
+
   it("opens nothing it was not asked for", async () => {
     await enter();
     expect(browser.tracks).toEqual([]);

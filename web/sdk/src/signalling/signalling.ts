@@ -27,6 +27,7 @@ export interface SignallingOptions {
 }
 
 const RECONNECT: Backoff = { first: 400, most: 10_000 };
+const STABLE_AFTER = 15_000;
 const GIVE_UP_AFTER = 5 * 60_000;
 const LEAVE_TIMEOUT = 1_000;
 const CLOSED_LEFT = 1000;
@@ -59,6 +60,8 @@ export class Signalling extends Emitter<SignallingEvents> {
   #resumeToken = "";
   #refusedAtClose = false;
   #floods = 0;
+  #attempt = 0;
+  #connectedAt = 0;
   #wake: (() => void) | null = null;
 
   constructor(environment: Environment, options: SignallingOptions) {
@@ -121,6 +124,7 @@ export class Signalling extends Emitter<SignallingEvents> {
       if (this.#state === "ended") throw DialroomError.connectionLost();
       this.#channel = channel;
       this.#resumeToken = joined.resumeToken;
+      this.#connectedAt = Date.now();
       this.#setState("connected");
       this.emit("joined", joined);
       return joined;
@@ -159,9 +163,12 @@ export class Signalling extends Emitter<SignallingEvents> {
   async #reconnect({ atOnce }: { atOnce: boolean }): Promise<void> {
     this.#setState("reconnecting");
     const started = Date.now();
-    for (let attempt = 0; ; attempt++) {
-      if (attempt > 0 || !atOnce)
-        await this.#pause(waitBefore(attempt, RECONNECT, this.#environment.random()));
+    // A server that takes us in only to fail again is not to be met by ever the same short wait.
+    if (started - this.#connectedAt > STABLE_AFTER) this.#attempt = 0;
+    for (let first = true; ; first = false) {
+      if (!first || !atOnce) {
+        await this.#pause(waitBefore(this.#attempt++, RECONNECT, this.#environment.random()));
+      }
       if (this.#state !== "reconnecting") return;
       try {
         await this.#enter();
