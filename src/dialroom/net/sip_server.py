@@ -65,6 +65,7 @@ class SipServer:
         self._udp: UdpTransport | None = None
         self._tcp: TcpTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.port = port
@@ -263,9 +264,10 @@ class SipServer:
         if deadline is None or self._loop is None:
             return
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            if self._armed_for <= deadline:
                 return
             self._timer.cancel()
+        self._armed_for = deadline
         self._timer = self._loop.call_at(deadline, self._on_timer)
 
     # Small things
