@@ -180,8 +180,12 @@ export class Room extends Emitter<RoomEvents> {
     return this.#output.start();
   }
 
-  /** Asks for someone's video until the returned function is called. `videoTrack` has it after a `videos` event. */
+  /**
+   * Asks for someone's video until the returned function is called. `videoTrack` has it after a `videos` event. Our own
+   * needs no asking.
+   */
   watch(participant: string, source: VideoSource): () => void {
+    if (participant === this.me.id) return () => {};
     return this.#videos.want(participant, source);
   }
 

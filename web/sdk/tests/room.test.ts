@@ -201,6 +201,17 @@ describe("the roster", () => {
 });
 
 describe("our own devices", () => {
+  it("are shown without a detour over the server", async () => {
+    browser.server.participants = [
+      person("me", { tracks: { microphone: true, camera: true, screen: false } }),
+    ];
+    const room = await enter({ camera: true });
+    room.watch("me", "camera");
+    await settle();
+    expect(room.videoTrack("me", "camera")).toBe(browser.tracks[0]);
+    expect(browser.server.requests("subscribe")).toEqual([]);
+  });
+
   it("mutes by silencing the track, and says so", async () => {
     const room = await enter({ microphone: true });
     await room.setMicrophone(false);
