@@ -269,6 +269,20 @@ fn a_restart_of_the_sender_costs_at_most_60_ms() {
 }
 
 #[test]
+fn a_change_of_the_packet_length_costs_no_more_than_the_longer_packet() {
+    let mut phone = Phone::new(Codec::Pcma, 20);
+    let mut packets = Vec::new();
+    for ptime_ms in [20, 60, 10, 30, 20] {
+        phone.ptime_ms = ptime_ms;
+        packets.extend(talk(&mut phone, 6000, speech(8000)));
+    }
+    let log = listen(&mut Playout::new(Codec::Pcma).unwrap(), packets, 5000);
+    let missing = log.frames[10..].iter().filter(|h| h.origin == Origin::Concealed).count();
+    assert!(missing <= 5, "{missing} frames concealed");
+    assert!(log.delays_ms.last().is_some_and(|&d| d <= 35), "{:?}", log.delays_ms.last());
+}
+
+#[test]
 fn silence_suppression_is_no_loss() {
     for with_noise in [false, true] {
         let mut phone = Phone::new(Codec::Pcmu, 20);

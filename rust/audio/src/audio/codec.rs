@@ -103,7 +103,8 @@ impl Encoder {
     }
 
     /// Encodes a frame (10, 20, 40 or 60 ms for Opus, any even length else) into `out`; bytes to send. 0 means that
-    /// nothing need be sent: silence under DTX, or a frame the codec cannot take.
+    /// nothing need be sent: silence under DTX (the timestamp goes on, the sequence number does not), or a frame the
+    /// codec cannot take.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize {
         match self {
             Self::Pcmu => g711::encode_ulaw_into(pcm, out),

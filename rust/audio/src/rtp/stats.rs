@@ -64,14 +64,15 @@ struct Source {
     received: u64,
     expected_before: u64,
     received_before: u64,
-    transit: i64,
+    /// Arrival minus timestamp in RTP ticks, on the circle.
+    transit: u32,
     /// Sixteen times the jitter in RTP ticks (RFC 3550 A.8 keeps it scaled).
     jitter_q4: u64,
     sender_report: Option<(u32, u64)>,
 }
 
 impl Source {
-    fn new(ssrc: u32, sequence: u16, transit: i64) -> Self {
+    fn new(ssrc: u32, sequence: u16, transit: u32) -> Self {
         let first = (1 << 16) | u64::from(sequence);
         Self {
             ssrc,
@@ -105,8 +106,10 @@ impl ReceiveStats {
 
     /// Counts a packet. `counts_for_jitter` is false for telephone events, which repeat their timestamp.
     pub fn receive(&mut self, ssrc: u32, sequence: u16, timestamp: u32, counts_for_jitter: bool, arrival_us: u64) {
-        let arrival = (u128::from(arrival_us) * u128::from(self.clock) / 1_000_000) as u64;
-        let transit = i64::from((arrival as u32).wrapping_sub(timestamp));
+        let clock = u64::from(self.clock);
+        let fraction = arrival_us % 1_000_000 * clock / 1_000_000;
+        let arrival = (arrival_us / 1_000_000).wrapping_mul(clock).wrapping_add(fraction);
+        let transit = (arrival as u32).wrapping_sub(timestamp);
         let source = match &mut self.source {
             Some(source) if source.ssrc == ssrc => source,
             _ => {
@@ -132,7 +135,7 @@ impl ReceiveStats {
         source.received += 1;
         source.highest = source.highest.saturating_add_signed(step.max(0));
         if counts_for_jitter {
-            let difference = (transit as i32).wrapping_sub(source.transit as i32).unsigned_abs();
+            let difference = transit.wrapping_sub(source.transit).cast_signed().unsigned_abs();
             source.transit = transit;
             // A jump of the timestamp is no jitter: a quarter of a minute would take minutes to decay.
             if difference < self.clock {
