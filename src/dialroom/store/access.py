@@ -105,7 +105,8 @@ class SqlIdempotency:
         def work(connection: Connection) -> IdempotencyRecord | None:
             connection.execute(delete(idempotency_keys).where(this, stale))
             statement = upserting(connection, idempotency_keys).on_conflict_do_nothing()
-            if connection.execute(statement, _idempotency_row(record)).rowcount:
+            taken = statement.returning(idempotency_keys.c.key)
+            if connection.execute(taken, _idempotency_row(record)).one_or_none() is not None:
                 return None
             return _idempotency(connection.execute(select(idempotency_keys).where(this)).one())
 

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect, text
+
+from dialroom.core.errors import ConfigError
+from dialroom.store.migrate import HEAD, SCRIPTS, current_version, migrate
+from dialroom.store.tables import metadata
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    sqlite = request.param == "sqlite"
+    engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}" if sqlite else request.getfixturevalue("postgres_url"))
+    yield engine
+    engine.dispose()
+
+
+def test_migrations_make_the_tables_the_program_uses(engine: Engine) -> None:
+    assert migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        assert current_version(connection) == HEAD
+
+
+def test_a_schema_that_is_up_to_date_is_left_alone(engine: Engine) -> None:
+    migrate(engine)
+    assert not migrate(engine)
+
+
+def test_the_version_looked_for_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_migrations_can_be_undone(engine: Engine) -> None:
+    from alembic import command
+
+    migrate(engine)
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+
+
+def test_a_database_of_a_newer_version_is_not_touched(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="9999"):
+        migrate(engine)
+    with engine.connect() as connection:
+        assert current_version(connection) == "9999"
