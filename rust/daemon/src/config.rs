@@ -54,9 +54,9 @@ impl FromStr for PortRange {
         if text == "0" {
             return Ok(Self { low: 0, high: 0 });
         }
-        let range = text.split_once('-').and_then(|(low, high)| {
-            Some(Self { low: low.trim().parse().ok()?, high: high.trim().parse().ok()? })
-        });
+        let range = text
+            .split_once('-')
+            .and_then(|(low, high)| Some(Self { low: low.trim().parse().ok()?, high: high.trim().parse().ok()? }));
         match range {
             Some(range) if range.low >= 1024 && range.high > range.low => Ok(range),
             _ => Err(format!("{text:?} is no range of ports; write for example 20000-29999")),
@@ -98,7 +98,8 @@ impl Config {
             let flag = flags.iter().rev().find(|(flag, _)| flag == name).map(|(_, value)| value.clone());
             flag.or_else(|| env(&format!("DIALROOM_MEDIA_{}", name.replace('-', "_").to_uppercase())))
         };
-        let control = value("control").ok_or("--control is missing; write for example --control unix:/run/media.sock")?;
+        let control =
+            value("control").ok_or("--control is missing; write for example --control unix:/run/media.sock")?;
         let rtp_address = value("rtp-address").map_or(Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), |text| {
             text.parse().map_err(|_| format!("--rtp-address {text:?} is no IP address"))
         })?;
@@ -107,9 +108,8 @@ impl Config {
             rtp_address,
             advertise: read_advertised(value("advertise").as_deref(), rtp_address)?,
             rtp_ports: value("rtp-ports").as_deref().unwrap_or("20000-29999").parse()?,
-            webrtc_port: value("webrtc-port").map_or(Ok(7882), |text| {
-                text.parse().map_err(|_| format!("--webrtc-port {text:?} is no port"))
-            })?,
+            webrtc_port: value("webrtc-port")
+                .map_or(Ok(7882), |text| text.parse().map_err(|_| format!("--webrtc-port {text:?} is no port")))?,
             log: match value("log").as_deref() {
                 None | Some("json") => LogShape::Json,
                 Some("text") => LogShape::Text,

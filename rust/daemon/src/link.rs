@@ -229,7 +229,15 @@ mod tests {
 
     fn empty_snapshot() -> Answer {
         let (version, instance) = (String::new(), String::new());
-        Answer::Snapshot { version, instance, last_event: 0, bridges: vec![], legs: vec![], peers: vec![], clips: vec![] }
+        Answer::Snapshot {
+            version,
+            instance,
+            last_event: 0,
+            bridges: vec![],
+            legs: vec![],
+            peers: vec![],
+            clips: vec![],
+        }
     }
 
     fn greet(link: &mut Link, connection: u64, after_event: Option<u64>, instance: Option<&str>) -> UnixStream {

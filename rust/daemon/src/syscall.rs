@@ -29,9 +29,7 @@ impl ReceiveBatch {
     pub fn new() -> Self {
         let mut buffers = vec![[0u8; DATAGRAM_BYTES]; BATCH].into_boxed_slice();
         // SAFETY: `sockaddr_storage` and `mmsghdr` are plain C structures for which all zeroes is a valid value.
-        let (storage, header) = unsafe {
-            (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::mmsghdr>())
-        };
+        let (storage, header) = unsafe { (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::mmsghdr>()) };
         let mut names = vec![storage; BATCH].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = buffers
             .iter_mut()
@@ -94,11 +92,7 @@ impl SendBatch {
     pub fn new() -> Self {
         // SAFETY: these are plain C structures for which all zeroes is a valid value.
         let (storage, vector, header) = unsafe {
-            (
-                mem::zeroed::<libc::sockaddr_storage>(),
-                mem::zeroed::<libc::iovec>(),
-                mem::zeroed::<libc::mmsghdr>(),
-            )
+            (mem::zeroed::<libc::sockaddr_storage>(), mem::zeroed::<libc::iovec>(), mem::zeroed::<libc::mmsghdr>())
         };
         Self {
             names: vec![storage; BATCH].into_boxed_slice(),
@@ -231,8 +225,7 @@ impl Epoll {
     pub fn watch(&self, fd: &impl AsRawFd, number: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
         // SAFETY: `event` lives through the call, which only reads it.
-        let result =
-            unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) };
+        let result = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

@@ -114,6 +114,7 @@ impl Shard {
         tracing::info!(bridge = id, "bridge opened");
         let phase = self.draw_phase();
         let key = self.bridges.insert(Box::new(Bridge::new(id.clone(), tag, phase)));
+        self.bridges_by_phase[usize::from(phase)].push(key);
         self.bridge_ids.insert(id, key);
         Ok(())
     }
@@ -128,7 +129,9 @@ impl Shard {
         }
         self.take_peers_out(key, now);
         self.settle(now);
-        self.bridges.remove(key);
+        if let Some(bridge) = self.bridges.remove(key) {
+            self.bridges_by_phase[usize::from(bridge.phase)].retain(|other| *other != key);
+        }
         self.bridge_ids.remove(id);
         tracing::info!(bridge = id, "bridge closed");
     }

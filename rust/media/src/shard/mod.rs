@@ -61,6 +61,7 @@ pub struct Shard {
     leg_ids: HashMap<String, LegKey>,
     bridges: SlotMap<BridgeKey, Box<Bridge>>,
     bridge_ids: HashMap<String, BridgeKey>,
+    bridges_by_phase: [Vec<BridgeKey>; PHASES],
     peers: SlotMap<PeerId, Box<PeerEntry>>,
     peer_ids: HashMap<String, PeerId>,
     demux: Demux,
@@ -90,6 +91,7 @@ impl Shard {
             leg_ids: HashMap::new(),
             bridges: SlotMap::with_key(),
             bridge_ids: HashMap::new(),
+            bridges_by_phase: Default::default(),
             peers: SlotMap::with_key(),
             peer_ids: HashMap::new(),
             demux: Demux::new(0),
@@ -109,7 +111,7 @@ impl Shard {
 
     /// Whether nothing happens by the mere passing of time.
     pub fn is_idle(&self) -> bool {
-        self.legs.is_empty() && self.peers.is_empty() && self.bridges.is_empty()
+        self.legs.is_empty() && self.peers.is_empty()
     }
 
     /// Works on every millisecond that has passed since the last call.
@@ -135,26 +137,29 @@ impl Shard {
         self.settle(now);
     }
 
-    /// The next millisecond in which there is work by the mere passing of time.
+    /// When [`Self::advance`] is to be called again. Phones do not mind 2 ms: their packets come in larger batches then.
     pub fn next_slot(&self, now: Instant) -> Instant {
-        let current = self.clock.micros(now) / 1000;
-        self.clock.instant((current + 1) * 1000)
+        let step = if self.peers.is_empty() { 2 } else { 1 };
+        self.clock.instant((self.clock.micros(now) / 1000 + step) * 1000)
     }
 
     fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
         let mut broken = std::mem::take(&mut self.broken);
-        let Self { legs, bridges, outbox, alone, counters, .. } = self;
-        for (key, bridge) in bridges.iter_mut() {
-            if bridge.phase != phase || (bridge.legs.is_empty() && bridge.peers == 0) {
+        let Self { legs, bridges, bridges_by_phase, outbox, alone, counters, dirty_bridges, .. } = self;
+        for &key in &bridges_by_phase[usize::from(phase)] {
+            let Some(bridge) = bridges.get_mut(key).filter(|b| !b.legs.is_empty() || b.peers > 0) else {
                 continue;
-            }
+            };
             let mut tick = Tick { legs, outbox, broken: &mut broken, now, micros };
             if catch_unwind(AssertUnwindSafe(|| bridge.tick(&mut tick))).is_err() {
                 counters.panics += 1;
                 tracing::error!(bridge = bridge.id, "a bug in the mixer: 20 ms of this bridge are lost");
             }
+            if bridge.router.poll_timeout().is_some_and(|due| due <= now) {
+                bridge.router.handle_timeout(now);
+            }
             if bridge.peers > 0 {
-                self.dirty_bridges.push(key);
+                dirty_bridges.push(key);
             }
         }
         for &key in &alone[usize::from(phase)] {
@@ -169,8 +174,9 @@ impl Shard {
 
     /// Reports, digits and figures of the legs of a phase.
     fn keep_house(&mut self, phase: u8, micros: u64, broken: &mut Vec<LegKey>) {
-        let Self { legs, bridges, outbox, alone, clock, config, .. } = self;
-        let in_bridges = bridges.values().filter(|bridge| bridge.phase == phase).flat_map(|bridge| &bridge.legs);
+        let Self { legs, bridges, bridges_by_phase, outbox, alone, clock, config, .. } = self;
+        let in_phase = bridges_by_phase[usize::from(phase)].iter().filter_map(|key| bridges.get(*key));
+        let in_bridges = in_phase.flat_map(|bridge| &bridge.legs);
         for &key in in_bridges.chain(&alone[usize::from(phase)]) {
             let Some(leg) = legs.get_mut(key) else {
                 continue;

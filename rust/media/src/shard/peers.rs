@@ -126,7 +126,7 @@ impl Shard {
         }
     }
 
-    /// Lets time pass for peers and routers.
+    /// Lets time pass for peers.
     pub(super) fn wake_peers(&mut self, now: Instant) {
         for (id, entry) in &mut self.peers {
             if entry.due <= now {
@@ -134,12 +134,6 @@ impl Shard {
                 if !std::mem::replace(&mut entry.dirty, true) {
                     self.dirty_peers.push(id);
                 }
-            }
-        }
-        for (key, bridge) in &mut self.bridges {
-            if bridge.router.poll_timeout().is_some_and(|due| due <= now) {
-                bridge.router.handle_timeout(now);
-                self.dirty_bridges.push(key);
             }
         }
     }
