@@ -1,0 +1,16 @@
+declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
+  interface Options {
+    url: string;
+    domNode: Element;
+    deepLinking?: boolean;
+    defaultModelsExpandDepth?: number;
+    displayRequestDuration?: boolean;
+    docExpansion?: "list" | "full" | "none";
+    persistAuthorization?: boolean;
+    tagsSorter?: "alpha";
+    validatorUrl?: null;
+    onComplete?: () => void;
+  }
+  const SwaggerUI: (options: Options) => unknown;
+  export default SwaggerUI;
+}
