@@ -1,0 +1,60 @@
+"""``dialroom keys``: API keys of the first organisation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from dialroom.auth.keys import ApiKeys
+from dialroom.config import Config
+from dialroom.core.bus import EventBus
+from dialroom.core.clock import SystemClock
+from dialroom.core.errors import NotFound
+from dialroom.store.store import Store
+
+
+async def create(config: Config, out: Console, name: str) -> None:
+    """Prints the new key."""
+    async with _keys(config) as (keys, house):
+        key, text = await keys.create(house, name)
+        out.print(f"{key.id}  {key.name}", markup=False)
+        out.print(text, markup=False)
+        out.print("Keep it: it cannot be shown again.", markup=False)
+
+
+async def show_all(config: Config, out: Console) -> None:
+    """Prints all keys, newest first."""
+    table = Table("id", "name", "made", "revoked", box=None)
+    async with _keys(config) as (keys, house):
+        cursor: str | None = None
+        while True:
+            page = await keys.page(house, cursor, 200)
+            for key in page.items:
+                revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
+                table.add_row(key.id, key.name, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+            if (cursor := page.next_cursor) is None:
+                break
+    out.print(table)
+
+
+async def revoke(config: Config, out: Console, key: str) -> None:
+    """Raises NotFound."""
+    async with _keys(config) as (keys, house):
+        await keys.revoke(house, key)
+    out.print(f"{key} opens nothing any more.", markup=False)
+
+
+@asynccontextmanager
+async def _keys(config: Config) -> AsyncIterator[tuple[ApiKeys, str]]:
+    clock = SystemClock()
+    store = await Store.open(config.database, config.data_dir, EventBus())
+    try:
+        organisations = await store.organisations.list()
+        if not organisations:
+            raise NotFound("There is no organisation yet.", "Start the server once: `dialroom serve`.")
+        yield ApiKeys(store.keys, clock), organisations[0].id
+    finally:
+        await store.close()

@@ -1,0 +1,367 @@
+"""The server: its parts built in order, started, and stopped in the opposite order.
+
+Start-up takes up what an earlier process left: meetings from the store, legs and browsers from the media process, SIP
+dialogs from both. Only then does it answer new calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+
+from dialroom.api.app import create_app
+from dialroom.api.context import Services
+from dialroom.api.room_socket.hub import RoomSockets
+from dialroom.api.turn import ice_servers
+from dialroom.auth.guesses import Guesses
+from dialroom.auth.idempotency import Idempotency
+from dialroom.auth.keys import ApiKeys
+from dialroom.auth.tokens import Tokens
+from dialroom.calls.adopt import Adoption, events_seen, instance_seen
+from dialroom.calls.clips import ClipShelf
+from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.ports import RunningCall
+from dialroom.calls.switchboard import Desk, Switchboard
+from dialroom.config import Config
+from dialroom.core.bus import EventBus
+from dialroom.core.clock import SystemClock
+from dialroom.core.errors import ConfigError, StoreUnavailable
+from dialroom.flows.conversation import DialInSettings
+from dialroom.media.client import MediaClient
+from dialroom.media.plane import MediaError
+from dialroom.media.process import MediaProcess
+from dialroom.media.protocol import Snapshot
+from dialroom.net.http import GuardedHttp
+from dialroom.net.sip_server import SipServer
+from dialroom.net.sip_udp import local_address_towards
+from dialroom.prompts.catalogue import PromptError, Prompts
+from dialroom.rooms.directory import Rooms
+from dialroom.rooms.meetings import Meetings, MeetingSettings
+from dialroom.rooms.values import Participant
+from dialroom.store.store import FirstStart, Store
+from dialroom.webhooks.delivery import Deliverer
+from dialroom.webhooks.endpoints import Endpoints
+
+_log = structlog.get_logger("dialroom.server")
+LAST_BYE_SECONDS = 0.3
+"""For the answers to our last BYEs, so that they are not repeated to somebody who is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the running server can be reached. ``first`` is what the very first start made."""
+
+    base_url: str
+    sip_host: str
+    sip_port: int
+    calls_taken_up: int
+    first: FirstStart | None
+
+
+class Server:
+    """One running server. `start` it, then `stop` it. Parts are attributes once it has started."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.bus = EventBus()
+        self._closing = contextlib.AsyncExitStack()
+        self._keep_calls = False
+        self._background: set[asyncio.Task[None]] = set()
+        self.store: Store
+        self.media: MediaClient
+        self.rooms: Rooms
+        self.meetings: Meetings
+        self.switchboard: Switchboard
+        self.sip: SipServer
+
+    async def start(self) -> Doors:
+        """Raises ConfigError for what the operator can put right; whatever was started is stopped again then."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def stop(self, *, keep_calls: bool = False) -> None:
+        """Hangs up running calls, or leaves them and the media process to the next server (``keep_calls``)."""
+        _log.info("server.stopping", keep_calls=keep_calls, calls=self.switchboard.running)
+        self._keep_calls = keep_calls
+        await self.switchboard.stop(keep_calls=keep_calls)
+        if not keep_calls:
+            await asyncio.sleep(LAST_BYE_SECONDS)
+        await self._closing.aclose()
+        _log.info("server.stopped")
+
+    async def _start(self) -> Doors:
+        listening = self._listen_http()
+        prompts = _load_prompts(self.config)
+        media_process = self._media_process()
+        starting = asyncio.create_task(media_process.ensure()) if media_process else None
+        first, running = await self._open_store()
+        if starting is not None and media_process is not None:
+            await starting
+            self._closing.push_async_callback(self._stop_media, media_process)
+        snapshot = await self._link_media(running, media_process)
+        waiting = await self._open_rooms()
+        await self._build_calls(prompts, snapshot)
+        await self._bind_sip()
+        taken_up = await Adoption(self.switchboard, self.sip, waiting).run(running, snapshot)
+        self.media.listen_link(self._on_media_link)
+        sockets, services = self._build_api(snapshot)
+        self.media.release_events()
+        self._serve_http(services, sockets, listening)
+        self._start_background()
+        doors = Doors(self.config.base_url, self._sip_host(), self.sip.port, taken_up, first)
+        _log.info("server.ready", http=doors.base_url, sip=f"{doors.sip_host}:{doors.sip_port}", calls=taken_up)
+        return doors
+
+    # --- store and rooms ---------------------------------------------------------------------------------------
+
+    async def _open_store(self) -> tuple[FirstStart | None, Sequence[RunningCall]]:
+        self.store = await Store.open(self.config.database, self.config.data_dir, self.bus)
+        self._closing.push_async_callback(self.store.close)
+        first = await self.store.first_start(self.clock)
+        return first, await self.store.calls.running()
+
+    async def _open_rooms(self) -> tuple[Participant, ...]:
+        config = self.config
+        self.rooms = Rooms(self.store.rooms, self.clock)
+        graces = MeetingSettings(resume_grace=config.resume_seconds, empty_grace=config.empty_session_seconds)
+        self.meetings = Meetings(self.rooms, self.store.meetings, self.clock, graces)
+        self._closing.push_async_callback(self.meetings.close)
+        return await self.meetings.adopt()
+
+    # --- media -------------------------------------------------------------------------------------------------
+
+    def _media_process(self) -> MediaProcess | None:
+        config = self.config
+        return None if config.media_control else MediaProcess.from_config(config)
+
+    async def _link_media(self, running: Sequence[RunningCall], process: MediaProcess | None) -> Snapshot:
+        url = process.url if process else _control_url(self.config.media_control)
+        self.media = MediaClient(url, revive=process.ensure if process else None)
+        try:
+            snapshot = await self.media.connect(events_seen(running), instance_seen(running), hold_events=True)
+        except MediaError as error:
+            raise ConfigError(f"The media process at {url} cannot be used: {error}", "Look into its log.") from error
+        self._closing.push_async_callback(self.media.close)
+        return snapshot
+
+    async def _stop_media(self, process: MediaProcess) -> None:
+        if not self._keep_calls:
+            await process.stop()
+
+    def _on_media_link(self, snapshot: Snapshot | None) -> None:
+        if snapshot is None:
+            _log.warning("media.link_lost")
+            return
+        _log.info("media.link_back", legs=len(snapshot.legs))
+        self.switchboard.media_is_back(snapshot)
+
+    # --- calls -------------------------------------------------------------------------------------------------
+
+    async def _build_calls(self, prompts: Prompts, snapshot: Snapshot) -> None:
+        config, store = self.config, self.store
+        gatekeeper = Gatekeeper(store.gateways, config.sip_allowed_networks, config.sip_strangers)
+        await gatekeeper.refresh()
+        clips = ClipShelf(self.media, prompts)
+        clips.holds(snapshot)
+        desk = Desk(
+            media=self.media,
+            clips=clips,
+            prompts=prompts,
+            rooms=self.rooms,
+            meetings=self.meetings,
+            numbers=store.numbers,
+            calls=store.calls,
+            guesses=Guesses(store.guesses, self.clock),
+            gatekeeper=gatekeeper,
+            clock=self.clock,
+            house=(await store.organisations.list())[0].id,
+            media_host=self._media_host,
+            dial_in=DialInSettings(wait_limit=float(config.dial_in_wait_seconds)),
+        )
+        self.switchboard = Switchboard(desk)
+
+    async def _bind_sip(self) -> None:
+        config, switchboard = self.config, self.switchboard
+        gatekeeper = switchboard.desk.gatekeeper
+        self.sip = SipServer(
+            host=config.sip_host,
+            port=config.sip_port,
+            advertised_host=config.sip_advertised_host or None,
+            admit=gatekeeper.admit,
+            on_invite=switchboard.on_invite,
+            on_refused=switchboard.on_refused,
+            credentials=gatekeeper.password,
+        )
+        try:
+            await self.sip.start()
+        except OSError as error:
+            where = f"{config.sip_host}:{config.sip_port}"
+            raise ConfigError(
+                f"SIP cannot listen on {where}: {error.strerror}.",
+                "Stop the other program that does, or set `sip_port` (DIALROOM_SIP_PORT) to another port.",
+            ) from error
+        self._closing.push_async_callback(self.sip.close)
+
+    def _media_host(self, peer: str) -> str:
+        """Our media address as this peer reaches it; a media process elsewhere knows its own (empty here)."""
+        if self.config.sip_advertised_host:
+            return self.config.sip_advertised_host
+        elsewhere = _control_url(self.config.media_control).startswith("tcp:") if self.config.media_control else False
+        return "" if elsewhere else local_address_towards(peer)
+
+    def _sip_host(self) -> str:
+        config = self.config
+        if config.sip_advertised_host:
+            return config.sip_advertised_host
+        return "127.0.0.1" if config.sip_host in ("0.0.0.0", "::") else config.sip_host  # noqa: S104
+
+    # --- HTTP --------------------------------------------------------------------------------------------------
+
+    def _listen_http(self) -> socket.socket:
+        """The socket first, because links need its port."""
+        host, port = self.config.http_host, self.config.http_port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            listening = socket.create_server((host, port), family=family, backlog=1024)
+        except OSError as error:
+            raise ConfigError(
+                f"HTTP cannot listen on {host}:{port}: {error.strerror}.",
+                "Stop the other program that does, or set `http_port` (DIALROOM_HTTP_PORT) to another port.",
+            ) from error
+        self._closing.callback(listening.close)
+        self.config = self.config.model_copy(update={"http_port": listening.getsockname()[1]})
+        return listening
+
+    def _build_api(self, snapshot: Snapshot) -> tuple[RoomSockets, Services]:
+        config, store, clock = self.config, self.store, self.clock
+        tokens = Tokens(store.organisations, clock)
+        sockets = RoomSockets(
+            rooms=self.rooms,
+            meetings=self.meetings,
+            media=self.media,
+            tokens=tokens,
+            numbers=store.numbers,
+            clock=clock,
+            base_url=config.base_url,
+            ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
+        )
+        sockets.adopt(snapshot.peers)
+        services = Services(
+            config=config,
+            clock=clock,
+            bus=self.bus,
+            keys=ApiKeys(store.keys, clock),
+            tokens=tokens,
+            rooms=self.rooms,
+            meetings=self.meetings,
+            meeting_store=store.meetings,
+            numbers=store.numbers,
+            gateways=store.gateways,
+            calls=store.calls,
+            webhooks=Endpoints(store.webhooks, clock, config.webhook_allowed_networks),
+            webhook_store=store.webhooks,
+            idempotency=Idempotency(store.idempotency, clock),
+            media=self.media,
+            explain=self.switchboard.explain,
+            ready=self._ready,
+        )
+        return sockets, services
+
+    def _serve_http(self, services: Services, sockets: RoomSockets, listening: socket.socket) -> None:
+        settings = uvicorn.Config(
+            create_app(services, sockets),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws_max_size=256 * 1024,
+            timeout_graceful_shutdown=3,
+        )
+        http = _Http(settings)
+        serving = asyncio.create_task(http.serve(sockets=[listening]))
+
+        async def stop() -> None:
+            http.should_exit = True
+            await asyncio.wait({serving})
+
+        self._closing.push_async_callback(stop)
+
+    def _ready(self) -> dict[str, bool]:
+        return {"sip": True, "media": self.media.connected}
+
+    # --- background --------------------------------------------------------------------------------------------
+
+    def _start_background(self) -> None:
+        config = self.config
+        http = GuardedHttp(config.webhook_allowed_networks, timeout=config.webhook_timeout_seconds)
+        self._closing.push_async_callback(http.close)
+        self._run(Deliverer(self.store.webhooks, http, self.clock).run())
+        self._run(self.switchboard.desk.gatekeeper.keep_fresh(self.clock))
+        self._run(self.store.keep_pruned(self.clock))
+        self._run(self._keep_watching_store())
+        self._closing.push_async_callback(self._end_background)
+
+    async def _keep_watching_store(self) -> None:
+        """Says when the database is away, and when it is back."""
+        away = False
+        while True:
+            await self.clock.sleep(5)
+            try:
+                await self.store.check()
+            except StoreUnavailable:
+                if not away:
+                    _log.error("store.away")
+                away = True
+            else:
+                if away:
+                    _log.info("store.back")
+                away = False
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("server.background_failed", exc_info=error)
+
+    async def _end_background(self) -> None:
+        tasks = set(self._background)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its signal handlers: the server stops as a whole."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _load_prompts(config: Config) -> Prompts:
+    try:
+        return Prompts.load(config.prompts_dir)
+    except PromptError as error:
+        raise ConfigError(str(error), "Correct the file, or take `prompts_dir` out.") from error
+
+
+def _control_url(control: str) -> str:
+    """``media_control`` as the client wants it: a path or ``host:port`` may come without its scheme."""
+    if control.startswith(("unix:", "tcp:")):
+        return control
+    return f"unix:{control}" if "/" in control else f"tcp:{control}"
