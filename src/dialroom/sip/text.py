@@ -102,7 +102,7 @@ def parse_parameters(text: str, *, strict: bool = False) -> Parameters:
     if not text:
         return ()
     result: list[tuple[str, str | None]] = []
-    for part in split_outside(text.removeprefix(";"), ";", angles=False):
+    for part in split_outside(text, ";", angles=False):
         if not part:
             if strict:
                 raise SipError("an empty parameter")
