@@ -39,6 +39,7 @@ export class Visit {
   readonly local = signal(new LocalMedia());
   readonly problems = signal<DeviceProblems>({});
   readonly toasts = new Toasts();
+  #entering = false;
   #speaker = recall(localStorage, "dialroom.speaker");
 
   constructor(address: Address) {
@@ -99,7 +100,8 @@ export class Visit {
   async join(): Promise<void> {
     remember(localStorage, "dialroom.name", this.name.value);
     this.view.value = { at: "joining" };
-    await this.#enter();
+    // A try that was called off may still be under way: then that one serves.
+    if (!this.#entering) await this.#enter();
   }
 
   /** Back to the door after a visit. */
@@ -118,6 +120,7 @@ export class Visit {
   }
 
   async #enter(): Promise<void> {
+    this.#entering = true;
     try {
       const room = await join({ token: () => this.#token(), name: this.name.value, local: this.local.value });
       if (this.view.value.at === "prejoin") {
@@ -130,6 +133,8 @@ export class Visit {
       if (this.view.value.at === "prejoin") return;
       if (error.code === "room_not_open") return this.#wait();
       this.view.value = { at: "prejoin", error };
+    } finally {
+      this.#entering = false;
     }
   }
 
