@@ -70,13 +70,25 @@ export class Visit {
     });
   }
 
-  async setDevice(device: "microphone" | "camera", on: boolean): Promise<void> {
+  /** At the door; a failure is among the `problems`. */
+  setDevice(device: "microphone" | "camera", on: boolean): Promise<void> {
     const local = this.local.value;
+    remember(localStorage, `dialroom.${device}.on`, on ? "yes" : "no");
+    return this.#attempt(device, () =>
+      device === "microphone" ? local.setMicrophone(on) : local.setCamera(on),
+    );
+  }
+
+  /** At the door; a failure is among the `problems`. */
+  tryDevice(device: "microphone" | "camera", deviceId: string): Promise<void> {
+    return this.#attempt(device, () => this.useDevice(device, deviceId));
+  }
+
+  async #attempt(device: "microphone" | "camera", action: () => Promise<void>): Promise<void> {
     const { [device]: _, ...others } = this.problems.value;
     this.problems.value = others;
-    remember(localStorage, `dialroom.${device}.on`, on ? "yes" : "no");
     try {
-      await (device === "microphone" ? local.setMicrophone(on) : local.setCamera(on));
+      await action();
     } catch (error) {
       this.problems.value = { ...others, [device]: expected(error) };
     }

@@ -139,13 +139,13 @@ function Preview({ visit }: { visit: Visit }) {
           label="Microphone"
           devices={devices.value.microphones}
           chosen={local.deviceOf("microphone")}
-          onChoose={(id) => void visit.useDevice("microphone", id)}
+          onChoose={(id) => void visit.tryDevice("microphone", id)}
         />
         <DeviceSelect
           label="Camera"
           devices={devices.value.cameras}
           chosen={local.deviceOf("camera")}
-          onChoose={(id) => void visit.useDevice("camera", id)}
+          onChoose={(id) => void visit.tryDevice("camera", id)}
         />
       </div>
     </section>
