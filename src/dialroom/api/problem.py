@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from dialroom.core.errors import DialroomError, Invalid, TooManyAttempts, Unauthenticated
 
 CONTENT_TYPE = "application/problem+json"
+INVALID_JSON = "invalid_json"
 _log = structlog.get_logger("dialroom.api")
 
 
@@ -102,7 +103,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return problem_response(
-            400, "invalid_json", "The body is not JSON", str(found[0]["ctx"]["error"]), "Send one JSON object as body."
+            400, INVALID_JSON, "The body is not JSON", str(found[0]["ctx"]["error"]), "Send one JSON object as body."
         )
     fields = [FieldProblem(field=".".join(str(part) for part in each["loc"]), message=each["msg"]) for each in found]
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
@@ -121,9 +122,14 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
             detail, fix = str(error.detail), "Send less; metadata is for small facts, not for files."
         case _:
             detail, fix = str(error.detail), "Correct the request and send it again."
-    phrase = HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "_")
-    return problem_response(error.status_code, code, phrase, detail, fix, headers=dict(error.headers or {}))
+    code, title = http_error(error.status_code)
+    return problem_response(error.status_code, code, title, detail, fix, headers=dict(error.headers or {}))
+
+
+def http_error(status: int) -> tuple[str, str]:
+    """Code and title of an error that HTTP itself knows. Python renamed 413's phrase; a code never changes."""
+    title = "Content Too Large" if status == 413 else HTTPStatus(status).phrase
+    return title.lower().replace(" ", "_"), title
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
