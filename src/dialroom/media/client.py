@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
+SHORT_LIFE_SECONDS = 1.0
 READ_BYTES = 64 * 1024
 
 Revive = Callable[[], Awaitable[None]]
@@ -183,9 +184,14 @@ class MediaClient(MediaPlane):
         return snapshot
 
     async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            opened_at = loop.time()
             await self._read_until_lost()
             self._listeners.tell_link(None)
+            if loop.time() - opened_at < SHORT_LIFE_SECONDS:
+                # Another control plane took our place: two must not push each other out without end.
+                await asyncio.sleep(LONGEST_RETRY_SECONDS)
             snapshot = await self._reopen()
             self._listeners.tell_link(snapshot)
 

@@ -82,7 +82,7 @@ COMMANDS: dict[str, p.Command] = {
     "leg_play": p.Play(leg="leg_1", playback="play_1", items=ITEMS, loop=True),
     "leg_stop": p.StopPlayback(leg="leg_1"),
     "leg_digits": p.SendDigits(leg="leg_1", digits="12,#", duration=100, gap=50),
-    "recording_start": p.StartRecording(recording="rec_1", leg="leg_1", path="/tmp/a.wav", direction="told"),
+    "recording_start": p.StartRecording(recording="rec_1", leg="leg_1", path="/var/a.wav", direction="told"),
     "recording_stop": p.StopRecording(recording="rec_1"),
     "leg_statistics": p.GetStatistics(leg="leg_1"),
     "leg_close": p.CloseLeg(leg="leg_1"),

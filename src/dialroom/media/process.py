@@ -1,0 +1,234 @@
+"""The media process on this machine: started once, found again after a restart of the control plane.
+
+It is started in a session of its own, so that it outlives a control plane that is killed, and calls go on. Its control
+socket and a pid file lie in the data folder; whoever starts next adopts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from dialroom.media.client import MediaClient
+from dialroom.media.plane import MediaError, MediaRefused
+
+logger = logging.getLogger(__name__)
+
+BINARY_NAME = "dialroom-media"
+BINARY_VARIABLE = "DIALROOM_MEDIA_BINARY"
+START_SECONDS = 15.0
+STOP_SECONDS = 5.0
+PROBE_SECONDS = 3.0
+LOG_ROTATE_BYTES = 20 * 1024 * 1024
+
+
+class MediaProcessError(Exception):
+    """The media process cannot be started; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaProcessSettings:
+    """How to run the media process. Ports of 0 let the system choose. ``data_dir`` must exist."""
+
+    data_dir: Path
+    rtp_address: str = "0.0.0.0"  # noqa: S104 - phones come from everywhere
+    advertise: Sequence[str] = ()
+    rtp_ports: str = "20000-29999"
+    webrtc_port: int = 7882
+    log: str = "json"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.data_dir / "media.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """The process's number."""
+        return self.data_dir / "media.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """What the process says."""
+        return self.data_dir / "media.log"
+
+
+class MediaProcess:
+    """Starts, finds and ends the media process of a data folder."""
+
+    def __init__(self, settings: MediaProcessSettings) -> None:
+        self._settings = settings
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where `MediaClient` connects."""
+        return f"unix:{self._settings.socket}"
+
+    async def ensure(self) -> bool:
+        """Adopts the process that runs, or starts one; True if it was started.
+
+        Raises `MediaProcessError`. Fits as ``revive`` of `MediaClient`.
+        """
+        if self._is_running():
+            answer = await self._probe()
+            if answer is None:
+                return False
+            logger.warning("The media process that runs is of no use, it is replaced: %s", answer)
+            await self.stop()
+        await self._start()
+        return True
+
+    def pid(self) -> int | None:
+        """The number of the process that runs, if one does."""
+        try:
+            pid = int(self._settings.pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if _is_media_process(pid) else None
+
+    async def stop(self) -> None:
+        """Ends the process, and with it all calls. Nothing running is no error."""
+        pid = self.pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        if not await self._ended(pid):
+            logger.warning("The media process %d does not end; it is killed", pid)
+            os.kill(pid, signal.SIGKILL)
+            await self._ended(pid)
+        self._settings.pid_file.unlink(missing_ok=True)
+
+    def _is_running(self) -> bool:
+        if self._child is not None and self._child.poll() is not None:
+            logger.error(
+                "The media process ended with code %d; see %s", self._child.returncode, self._settings.log_file
+            )
+            self._child = None
+        return self.pid() is not None
+
+    async def _probe(self) -> str | None:
+        """Why the process that runs cannot be used; None if it can."""
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_unix_connection(self._settings.socket), PROBE_SECONDS)
+        except (OSError, TimeoutError) as error:
+            return f"its socket does not answer: {error}"
+        writer.close()
+        if self._child is not None:
+            return None
+        # A process of another version may speak another protocol: only the hello tells.
+        client = MediaClient(self.url, timeout=PROBE_SECONDS)
+        try:
+            await client.connect()
+        except MediaRefused as error:
+            return str(error) if error.code == "protocol_mismatch" else None
+        except MediaError as error:
+            return str(error)
+        finally:
+            await client.close()
+            del reader
+        return None
+
+    async def _start(self) -> None:
+        settings = self._settings
+        binary = find_binary()
+        command = [str(binary), "--control", self.url, "--rtp-address", settings.rtp_address]
+        command += ["--rtp-ports", settings.rtp_ports, "--webrtc-port", str(settings.webrtc_port)]
+        command += ["--log", settings.log]
+        if settings.advertise:
+            command += ["--advertise", ",".join(settings.advertise)]
+        child = await asyncio.to_thread(self._spawn, command)
+        try:
+            ready = await asyncio.wait_for(asyncio.to_thread(_read_ready, child), START_SECONDS)
+        except TimeoutError:
+            child.kill()
+            raise MediaProcessError(f"The media process did not get ready; see {settings.log_file}") from None
+        if ready is None:
+            code = await asyncio.to_thread(child.wait)
+            raise MediaProcessError(f"The media process ended with code {code}: {self._last_words()}")
+        settings.pid_file.write_text(f"{child.pid}\n")
+        self._child = child
+        logger.info("The media process %d is ready on UDP and TCP port %s", child.pid, ready.get("webrtc_port"))
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        log_file = self._settings.log_file
+        if log_file.exists() and log_file.stat().st_size > LOG_ROTATE_BYTES:
+            log_file.replace(log_file.with_suffix(".log.1"))
+        with log_file.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own binary
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._settings.environment},
+            )
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._settings.log_file.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1] if lines else f"see {self._settings.log_file}"
+
+    async def _ended(self, pid: int) -> bool:
+        for _ in range(int(STOP_SECONDS / 0.02)):
+            if self._child is not None and self._child.pid == pid and self._child.poll() is not None:
+                self._child = None
+                return True
+            if not _is_media_process(pid):
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+
+def find_binary() -> Path:
+    """The media process's program: named by the environment, packed with us, or built in this checkout.
+
+    Raises `MediaProcessError`.
+    """
+    named = os.environ.get(BINARY_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise MediaProcessError(f"{BINARY_VARIABLE} names {named}, which is no file")
+        return Path(named)
+    packed = Path(str(resources.files("dialroom"))) / "_bin" / BINARY_NAME
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or Path(__file__).parents[3] / "rust" / "target")
+    candidates = [packed, target / "release" / BINARY_NAME, target / "debug" / BINARY_NAME]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise MediaProcessError(
+        f"There is no {BINARY_NAME}; build it with `cargo build --release` in rust/, or set {BINARY_VARIABLE}"
+    )
+
+
+def _read_ready(child: subprocess.Popen[bytes]) -> dict[str, object] | None:
+    if child.stdout is None:
+        return None
+    with child.stdout:
+        line = child.stdout.readline()
+    try:
+        ready = json.loads(line)
+    except ValueError:
+        return None
+    return ready if isinstance(ready, dict) else None
+
+
+def _is_media_process(pid: int) -> bool:
+    """Whether the process with this number is a media process that runs: numbers are used again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state != "Z" and Path(os.fsdecode(command[0])).name.startswith(BINARY_NAME)
