@@ -1,0 +1,1 @@
+"""The figures of dialroom, as one table: ``python -m bench`` (``make bench``)."""
