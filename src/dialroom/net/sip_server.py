@@ -84,7 +84,7 @@ class SipServer:
                 await self._tcp.listen(self._host, udp.port)
                 break
             except OSError:
-                udp.close()
+                await udp.close()
                 if attempt == attempts - 1:
                     raise
         self.port = udp.port
@@ -108,7 +108,7 @@ class SipServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._udp is not None:
-            self._udp.close()
+            await self._udp.close()
         if self._tcp is not None:
             await self._tcp.close()
 

@@ -21,6 +21,7 @@ class UdpTransport(asyncio.DatagramProtocol):
     def __init__(self, receive: Receiver) -> None:
         self._receive = receive
         self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         self.port = 0
         self.family = socket.AF_INET
 
@@ -64,10 +65,15 @@ class UdpTransport(asyncio.DatagramProtocol):
         self._transport.sendto(data, (target.host, target.port))
         return True
 
-    def close(self) -> None:
-        """Close the socket."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the socket is closed."""
+        self._closed.set()
+
+    async def close(self) -> None:
+        """Close the socket; afterwards its port is free."""
         if self._transport is not None:
             self._transport.close()
+            await self._closed.wait()
 
 
 @lru_cache(maxsize=1024)
