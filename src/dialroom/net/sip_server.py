@@ -17,9 +17,10 @@ from dialroom.net.sip_udp import UdpTransport, local_address_towards
 from dialroom.sip.address import Address, ip_literal
 from dialroom.sip.admission import AdmissionHook
 from dialroom.sip.auth import CredentialLookup, Credentials, DigestServer
-from dialroom.sip.endpoint import Endpoint, EndpointConfig, RequestRefused, SessionHappened, SessionOffered
+from dialroom.sip.endpoint import Endpoint, EndpointConfig
 from dialroom.sip.errors import LocalError
 from dialroom.sip.facts import RequestFacts
+from dialroom.sip.happenings import Happening, SessionHappened, SessionOffered
 from dialroom.sip.headers.name_addr import NameAddr
 from dialroom.sip.session.events import Cancelled, Ended, Failed, Info, SessionEvent
 from dialroom.sip.session.session import Session
@@ -195,7 +196,7 @@ class SipServer:
                 log.exception("sip.hook_failed", happening=type(happening).__name__)
         self._arm()
 
-    def _tell(self, happening: SessionOffered | SessionHappened | RequestRefused) -> None:
+    def _tell(self, happening: Happening) -> None:
         if isinstance(happening, SessionOffered):
             invite = self._adopt(happening.session)
             try:

@@ -7,22 +7,20 @@ admission hook, and refused without leaving more than one line in a bounded tabl
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from dialroom.sip.address import Address, wire_host
-from dialroom.sip.admission import Admission, AdmissionHook, Admit, Challenge, Drop, Refuse
+from dialroom.sip.admission import AdmissionHook
 from dialroom.sip.auth import Credentials, DigestServer
 from dialroom.sip.checks import Rejection, inspect
 from dialroom.sip.dialog import Dialog, DialogId
+from dialroom.sip.door import Door
 from dialroom.sip.errors import LocalError, SipError
 from dialroom.sip.facts import RequestFacts, read_facts
+from dialroom.sip.happenings import Happening, RequestRefused, SessionHappened, SessionOffered
 from dialroom.sip.headers.name_addr import NameAddr, parse_name_addr
-from dialroom.sip.headers.via import MAGIC_COOKIE, without_first
+from dialroom.sip.headers.via import MAGIC_COOKIE
 from dialroom.sip.message import Request, Response, respond_to
 from dialroom.sip.parser import check_request, check_response, parse
 from dialroom.sip.schedule import Schedule
@@ -31,40 +29,11 @@ from dialroom.sip.session.context import ALLOW, ClientHandle, FailureHandler, Re
 from dialroom.sip.session.events import SessionEvent
 from dialroom.sip.session.session import Session
 from dialroom.sip.session.state import Phase, SessionState
+from dialroom.sip.stateless import build_rejection, reply_to, stamp, stateless_tag
 from dialroom.sip.text import quote
 from dialroom.sip.transaction.timers import DEFAULT, Times
 from dialroom.sip.transactions import ClientEntry, Key, Send, ServerEntry, Transactions, merge_key, server_key
 from dialroom.sip.uri import OtherUri, SipUri, parse_uri
-
-_REFUSED_KEPT = 4096
-"""Refusals remembered, so that a retransmission gets the same bytes and is not recorded twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOffered:
-    """Somebody calls."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class SessionHappened:
-    """Something happened to a session."""
-
-    session: Session
-    event: SessionEvent
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRefused:
-    """An INVITE was refused at the door. `status` 0: dropped without an answer."""
-
-    facts: RequestFacts
-    status: int
-    reason: str
-
-
-Happening = SessionOffered | SessionHappened | RequestRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +69,7 @@ class Endpoint:
         self._bound: dict[Session, list[DialogId]] = {}
         self._connected: set[int] = set()
         self._happenings: list[Happening] = []
-        self._refused: OrderedDict[Key, bytes] = OrderedDict()
+        self._door = Door(config.admit, config.digest, config.token)
         self.dropped = 0
         """Messages thrown away: not SIP, answers to nothing, strangers dropped silently."""
 
@@ -296,18 +265,16 @@ class Endpoint:
             self.dropped += 1
             return
         key = tuple(request.get(name) or "" for name in ("via", "call-id", "cseq"))
-        known = key in self._refused
         facts = read_facts(request, source)
-        status, data = 0, b""
-        if isinstance(self._config.admit(facts), Drop):
+        if self._door.drops(facts):
             self.dropped += 1
+            self._record_refusal(request, facts, key, b"", Rejection(0, error.reason))
         else:
-            status, data = error.status, self._reject(request, source, Rejection(error.status, error.reason))
-        if not known:
-            self._remember_refusal(request, facts, key, data, status, error.reason)
+            rejection = Rejection(error.status, error.reason)
+            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection)
 
     def _receive_request(self, request: Request, source: Address, now: float) -> None:
-        _stamp(request, source)
+        stamp(request, source)
         entry = self._transactions.servers.get(server_key(request))
         if entry is not None:
             self._transactions.run_server(entry, entry.machine.receive(request, now), now)
@@ -339,7 +306,7 @@ class Endpoint:
         if invite is None or invite.session is None:
             self._reject(request, source, Rejection(481, "nothing to cancel"))
             return
-        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        entry = self._transactions.serve(request, source, reply_to(request, source))
         self._transactions.respond(entry, respond_to(request, 200, to_tag=invite.session.local_tag), now)
         invite.session.receive_cancel(invite, request, now)
 
@@ -355,7 +322,7 @@ class Endpoint:
         if rejection is not None:
             self._reject(request, source, rejection)
             return
-        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        entry = self._transactions.serve(request, source, reply_to(request, source))
         entry.session = session
         try:
             if request.method == "INVITE":
@@ -364,79 +331,52 @@ class Endpoint:
         except SipError as error:
             if not entry.answered:
                 headers = (("Retry-After", "1"),) if error.status == 500 else ()
-                response = self._build(request, Rejection(error.status, error.reason, headers), session.local_tag)
+                rejection = Rejection(error.status, error.reason, headers)
+                response = build_rejection(request, rejection, tag=session.local_tag, user_agent=self.user_agent)
                 self._transactions.respond(entry, response, now)
 
     def _receive_new(self, request: Request, source: Address, now: float) -> None:
         key = server_key(request)
-        refused = self._refused.get(key)
+        refused = self._door.recall(key)
         if refused is not None:
             if refused:
-                self.transmit(refused, _reply_to(request, source))
+                self.transmit(refused, reply_to(request, source))
             else:
                 self.dropped += 1
             return
-        facts = self._facts(request, source, now)
+        facts = self._door.facts(request, source, now)
         if not self._admitted(request, facts, source, key, now):
             return
-        rejection = inspect(request, in_dialog=False)
-        if rejection is None:
-            rejection = self._merged(request) or self._overloaded(request)
+        rejection = inspect(request, in_dialog=False) or self._merged(request) or self._overloaded(request)
         if rejection is not None:
-            data = self._reject(request, source, rejection)
-            self._remember_refusal(request, facts, key, data, rejection.status, rejection.reason)
+            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection)
         elif request.method == "OPTIONS":
-            self._reject(request, source, Rejection(200, "", _CAPABILITIES))
+            self._reject(request, source, _CAPABLE)
         else:
             self._offer(request, facts, source, now)
 
+    def _admitted(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
+        refusal = self._door.ask(facts, now)
+        if refusal is None:
+            return True
+        if refusal.rejection is None:
+            self.dropped += 1
+            self._record_refusal(request, facts, key, b"", Rejection(0, refusal.reason))
+            return False
+        data = self._reject(request, source, refusal.rejection)
+        if refusal.final:
+            self._record_refusal(request, facts, key, data, Rejection(refusal.rejection.status, refusal.reason))
+        return False
+
     def _offer(self, request: Request, facts: RequestFacts, source: Address, now: float) -> None:
-        entry = self._transactions.serve(request, source, _reply_to(request, source))
+        entry = self._transactions.serve(request, source, reply_to(request, source))
         self._transactions.respond(entry, respond_to(request, 100), now)
         entry.session = Session.incoming(self, entry, facts)
         self._happenings.append(SessionOffered(entry.session))
 
-    def _facts(self, request: Request, source: Address, now: float) -> RequestFacts:
-        """The facts of a request, with what its credentials prove."""
-        facts = read_facts(request, source)
-        digest = self._config.digest
-        if digest is None or not (given := request.all("authorization")):
-            return facts
-        verdict = digest.verify(given, method=request.method, uri=request.target, now=now)
-        authenticated = verdict.username if verdict.outcome == "good" else None
-        return msgspec.structs.replace(
-            facts, authorization=verdict.outcome, authenticated=authenticated, realm=verdict.realm
-        )
-
-    def _admitted(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
-        digest = self._config.digest
-        admission: Admission = self._config.admit(facts)
-        if isinstance(admission, Admit):
-            return True
-        if isinstance(admission, Challenge) and digest is not None:
-            stale = facts.authorization == "stale"
-            values = digest.challenge(admission.realm, self.token(), now, stale=stale)
-            headers = tuple(("WWW-Authenticate", value) for value in values)
-            self._reject(request, source, Rejection(401, "credentials are needed", headers))
-            return False
-        status, reason = 403, "digest is not configured here"
-        if isinstance(admission, Refuse):
-            status, reason = admission.status, admission.reason
-        elif isinstance(admission, Drop):
-            status, reason = 0, admission.reason
-            self.dropped += 1
-        data = self._reject(request, source, Rejection(status, "")) if status else b""
-        self._remember_refusal(request, facts, key, data, status, reason)
-        return False
-
-    def _remember_refusal(
-        self, request: Request, facts: RequestFacts, key: Key, data: bytes, status: int, reason: str
-    ) -> None:
-        self._refused[key] = data
-        if len(self._refused) > _REFUSED_KEPT:
-            self._refused.popitem(last=False)
-        if request.method == "INVITE":
-            self._happenings.append(RequestRefused(facts, status, reason))
+    def _record_refusal(self, request: Request, facts: RequestFacts, key: Key, data: bytes, refusal: Rejection) -> None:
+        if self._door.remember(key, data) and request.method == "INVITE":
+            self._happenings.append(RequestRefused(facts, refusal.status, refusal.reason))
 
     def _merged(self, request: Request) -> Rejection | None:
         """§8.2.2.2: the same request by another path is answered 482."""
@@ -453,53 +393,19 @@ class Endpoint:
         return None
 
     def _reject(self, request: Request, source: Address, rejection: Rejection) -> bytes:
-        """Answer without a transaction (§8.2.7): the same request always gets the same answer."""
-        via = "\n".join(request.all("via")[:1])
-        seed = f"{request.get('call-id')}\n{request.get('from')}\n{via}".encode("utf-8", "surrogateescape")
-        tag = hashlib.blake2b(seed, key=self._config.tag_key, digest_size=8).hexdigest()
-        data = bytes(self._build(request, rejection, tag))
-        self.transmit(data, _reply_to(request, source))
+        """Answer without a transaction: the same request always gets the same answer."""
+        tag = stateless_tag(request, self._config.tag_key)
+        data = bytes(build_rejection(request, rejection, tag=tag, user_agent=self.user_agent))
+        self.transmit(data, reply_to(request, source))
         return data
-
-    def _build(self, request: Request, rejection: Rejection, tag: str) -> Response:
-        response = respond_to(request, rejection.status, to_tag=tag)
-        for name, value in rejection.headers:
-            response.add(name, value)
-        response.add("Server", self.user_agent)
-        return response
 
     def _sent_by(self, peer: Address) -> str:
         return f"{wire_host(self._config.local_host(peer.host))}:{self._config.port}"
 
 
 _OVERLOADED = Rejection(503, "too many calls at once", (("Retry-After", "5"),))
-_CAPABILITIES = (
-    ("Allow", ALLOW),
-    ("Accept", "application/sdp"),
-    ("Accept-Encoding", "identity"),
-    ("Supported", "100rel"),
+_CAPABLE = Rejection(
+    200,
+    "what we can do (§11.2)",
+    (("Allow", ALLOW), ("Accept", "application/sdp"), ("Accept-Encoding", "identity"), ("Supported", "100rel")),
 )
-
-
-def _stamp(request: Request, source: Address) -> None:
-    """Fill `received` and `rport` into the top Via (§18.2.1, RFC 3581)."""
-    via = request.via
-    stamped = via.seen_from(source.host, source.port)
-    if stamped.parameters == via.parameters:
-        return
-    for index, (key, name, value) in enumerate(request.fields):
-        if key == "via":
-            rest = without_first(value)
-            request.fields[index] = (key, name, f"{stamped}, {rest}" if rest else str(stamped))
-            return
-
-
-def _reply_to(request: Request, source: Address) -> Address:
-    """Where responses go (§18.2.2): the stream they came by, else the source host at its own or the sent-by port."""
-    if source.reliable:
-        return source
-    try:
-        via = request.via
-    except SipError:
-        return source
-    return source if via.wants_rport else Address(source.transport, source.host, via.port or 5060)

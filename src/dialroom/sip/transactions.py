@@ -32,7 +32,7 @@ class Send:
     transaction: Key | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ServerEntry:
     """A request of a peer's, waiting for our response or remembered for its retransmissions."""
 
@@ -53,7 +53,7 @@ class ServerEntry:
         return None if deadline is None else deadline.at
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ClientEntry:
     """A request of ours, waiting for responses."""
 

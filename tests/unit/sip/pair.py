@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from dialroom.sip.address import Address
 from dialroom.sip.admission import AdmissionHook, admit_all
 from dialroom.sip.auth import DigestServer
-from dialroom.sip.endpoint import Endpoint, EndpointConfig, RequestRefused, SessionHappened, SessionOffered
+from dialroom.sip.endpoint import Endpoint, EndpointConfig
+from dialroom.sip.happenings import RequestRefused, SessionHappened, SessionOffered
 from dialroom.sip.message import Request, Response
 from dialroom.sip.parser import parse
 from dialroom.sip.session.events import SessionEvent

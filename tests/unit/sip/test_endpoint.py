@@ -249,7 +249,7 @@ def test_a_flood_of_refused_strangers_leaves_a_bounded_trace() -> None:
     for number in range(6000):
         side.endpoint.receive(request(branch=f"z9hG4bK{number}", call_id=str(number)), PEER, 1.0)
     side.endpoint.take_sends()
-    assert len(side.endpoint._refused) == 4096
+    assert len(side.endpoint._door._refused) == 4096
     assert side.endpoint.counts["transactions"] == 0
 
 

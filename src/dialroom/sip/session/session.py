@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dialroom.sip.auth import Credentials
 from dialroom.sip.dialog import Dialog
 from dialroom.sip.errors import LocalError, SipError
@@ -33,10 +35,11 @@ from dialroom.sip.session.events import SessionEvent
 from dialroom.sip.session.pending import PendingOffer, SessionTimer
 from dialroom.sip.session.state import Phase, SessionState, Unacknowledged
 
+CSEQ_GAP = 100
 Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Session:
     """A session. Attributes are for the operations beside this module; users read those documented in `__init__`."""
 
@@ -85,7 +88,8 @@ class Session:
         """A session that goes on from a stored state. Raises LocalError if it was not answered yet or is over."""
         if state.phase not in (Phase.ACCEPTED, Phase.ESTABLISHED):
             raise LocalError(f"a session that is {state.phase.value} cannot be taken up again")
-        dialog = state.dialog
+        # What was sent after the state was stored, say a probe, used numbers we do not know of; §12.2.2 accepts gaps.
+        dialog = msgspec.structs.replace(state.dialog, local_cseq=state.dialog.local_cseq + CSEQ_GAP)
         session = cls(
             context, dialog.call_id, state.facts, state.phase, dialog.local_tag, caller=state.caller, dialog=dialog
         )
