@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ from dialroom.core.errors import ConfigError, StoreUnavailable
 from dialroom.flows.conversation import DialInSettings
 from dialroom.media.client import MediaClient
 from dialroom.media.plane import MediaError
-from dialroom.media.process import MediaProcess
+from dialroom.media.process import BINARY_VARIABLE, MediaProcess, MediaProcessError, MediaProcessSettings
 from dialroom.media.protocol import Snapshot
 from dialroom.net.http import GuardedHttp
 from dialroom.net.sip_server import SipServer
@@ -103,13 +104,13 @@ class Server:
     async def _start(self) -> Doors:
         listening = self._listen_http()
         prompts = _load_prompts(self.config)
-        media_process = self._media_process()
-        starting = asyncio.create_task(media_process.ensure()) if media_process else None
+        process = self._media_process()
+        starting = asyncio.create_task(process.ensure()) if process else None
         first, running = await self._open_store()
-        if starting is not None and media_process is not None:
-            await starting
-            self._closing.push_async_callback(self._stop_media, media_process)
-        snapshot = await self._link_media(running, media_process)
+        if starting is not None and process is not None:
+            await _started(starting)
+            self._closing.push_async_callback(self._stop_media, process)
+        snapshot = await self._link_media(running, process)
         waiting = await self._open_rooms()
         await self._build_calls(prompts, snapshot)
         await self._bind_sip()
@@ -142,12 +143,11 @@ class Server:
     # --- media -------------------------------------------------------------------------------------------------
 
     def _media_process(self) -> MediaProcess | None:
-        config = self.config
-        return None if config.media_control else MediaProcess.from_config(config)
+        return None if self.config.media_control else media_process(self.config)
 
     async def _link_media(self, running: Sequence[RunningCall], process: MediaProcess | None) -> Snapshot:
         url = process.url if process else _control_url(self.config.media_control)
-        self.media = MediaClient(url, revive=process.ensure if process else None)
+        self.media = MediaClient(url, revive=_reviver(process) if process else None)
         try:
             snapshot = await self.media.connect(events_seen(running), instance_seen(running), hold_events=True)
         except MediaError as error:
@@ -270,7 +270,7 @@ class Server:
             gateways=store.gateways,
             calls=store.calls,
             webhooks=Endpoints(store.webhooks, clock, config.webhook_allowed_networks),
-            webhook_store=store.webhooks,
+            outbox=store.webhooks,
             idempotency=Idempotency(store.idempotency, clock),
             media=self.media,
             explain=self.switchboard.explain,
@@ -351,6 +351,36 @@ class _Http(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def media_process(config: Config) -> MediaProcess:
+    """The media process that goes with a configuration, not yet started."""
+    folder = config.data_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.media_binary:
+        os.environ[BINARY_VARIABLE] = config.media_binary
+    low, high = config.rtp_ports
+    settings = MediaProcessSettings(
+        data_dir=folder,
+        advertise=config.webrtc_addresses,
+        rtp_ports=f"{low}-{high}",
+        webrtc_port=config.webrtc_port,
+    )
+    return MediaProcess(settings)
+
+
+async def _started(starting: Awaitable[bool]) -> None:
+    try:
+        await starting
+    except MediaProcessError as error:
+        raise ConfigError(str(error), "Look into media.log in the data directory.") from error
+
+
+def _reviver(process: MediaProcess) -> Callable[[], Awaitable[None]]:
+    async def revive() -> None:
+        await process.ensure()
+
+    return revive
 
 
 def _load_prompts(config: Config) -> Prompts:

@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from dialroom.config import load_config
 from dialroom.media.client import MediaClient
 from dialroom.media.plane import MediaPlane
-from dialroom.media.process import MediaProcess
+from dialroom.media.process import MediaProcess, MediaProcessSettings
 
 
 @asynccontextmanager
 async def own_media() -> AsyncIterator[MediaPlane]:
     """The link to a fresh media process, which ends with the block."""
     with tempfile.TemporaryDirectory(prefix="dialroom-phone-") as folder:
-        process = MediaProcess.from_config(load_config(data_dir=Path(folder), webrtc_port=0))
+        process = MediaProcess(MediaProcessSettings(data_dir=Path(folder), rtp_ports="0", webrtc_port=0))
         await process.ensure()
         client = MediaClient(process.url)
         try:
