@@ -6,12 +6,14 @@ import { Header } from "../components/header.js";
 import { Stage } from "../components/stage.js";
 import type { RoomView } from "../model/room_view.js";
 import type { Visit } from "../model/visit.js";
+import { keepAwake } from "../model/wake_lock.js";
 import { PeoplePanel } from "../panels/people_panel.js";
 import { PhonePanel } from "../panels/phone_panel.js";
 import { SettingsPanel } from "../panels/settings_panel.js";
 
 export function RoomScreen({ visit, view }: { visit: Visit; view: RoomView }) {
   useShortcuts(view);
+  useEffect(keepAwake, []);
   useSignalEffect(() => {
     document.title = `${view.info.value.name} · dialroom`;
   });
