@@ -6,11 +6,12 @@ import os
 import shutil
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from dialroom.core.bus import EventBus
 from dialroom.core.events import Event
@@ -54,17 +55,48 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """The name of a migrated, empty database, to be copied."""
+    name = "dialroom_template"
+    with _administration(postgres_server) as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = create_engine(f"{postgres_server}/{name}")
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A new, empty database."""
+    with _new_database(postgres_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A new database with our tables."""
+    with _new_database(postgres_server, postgres_template) as url:
+        yield url
+
+
+@contextmanager
+def _new_database(server: str, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
-    admin = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield f"{postgres_server}/{name}"
-    with admin.connect() as connection:
+    with _administration(server) as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        yield f"{server}/{name}"
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+
+
+@contextmanager
+def _administration(server: str) -> Iterator[Connection]:
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
 
 
 @pytest.fixture
@@ -98,7 +130,7 @@ async def any_store(
         shutil.copy(sqlite_template, tmp_path / "dialroom.db")
         store = await open_sqlite_store(tmp_path, bus)
     else:
-        store = await Store.open(request.getfixturevalue("postgres_url"), tmp_path, bus)
+        store = await Store.open(request.getfixturevalue("migrated_postgres_url"), tmp_path, bus)
     yield store
     await store.close()
 

@@ -35,7 +35,10 @@ def private_postgres(programs: Path) -> Iterator[str]:
     base = Path(tempfile.mkdtemp(prefix="dialroom-pg-"))
     user = _owner(base)
     data, port = base / "data", _free_port()
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    options = (
+        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    )
     try:
         _run(user, programs / "initdb", "-D", data, "-U", "dialroom", "-A", "trust", "-E", "UTF8", "--no-sync")
         _run(user, programs / "pg_ctl", "-D", data, "-l", base / "log", "-o", options, "-w", "start")

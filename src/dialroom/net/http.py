@@ -9,6 +9,7 @@ used; time and size are bounded. Self-hosters allow networks of their own by con
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Failure = Literal["address_refused", "name_not_found", "timeout", "tls", "connection", "protocol"]
 
 MAX_URL: Final = 2048
+_VISIBLE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC = tuple(IPv6Network(text) for text in ("::/96", "64:ff9b:1::/48", "2001::/32", "3fff::/20", "fec0::/10"))
 """What Python's ``is_global`` lets through or may: IPv4-compatible, local NAT64, Teredo, documentation, site-local."""
@@ -76,10 +78,11 @@ def _unwrap(address: Address) -> Address:
 def check_url(url: str, allowed: Iterable[Network] = ()) -> str:
     """The URL, if we would send to it; a name's addresses are only checked when it is used. Raises Invalid."""
     try:
-        parsed = httpx2.URL(url) if len(url) <= MAX_URL else None
+        parsed = httpx2.URL(url) if _VISIBLE.fullmatch(url) and len(url) <= MAX_URL else None
     except (httpx2.InvalidURL, ValueError):
         parsed = None
-    if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
+    port = (parsed.port or 443) if parsed else 0
+    if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host or not 1 <= port <= 65535:
         raise Invalid("This is no URL we can send to.", "Write it as https://example.com/path.", field="url")
     if parsed.userinfo:
         raise Invalid("A URL must not hold a user name or password.", "Leave them out; use the signature.", field="url")

@@ -22,7 +22,7 @@ ROW = {"scope": "number", "key": "k", "window_started": 0, "wrong": 0}
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path, bus: EventBus) -> AsyncIterator[Database]:
     sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'new.db'}" if sqlite else request.getfixturevalue("postgres_url")
+    url = f"sqlite:///{tmp_path / 'new.db'}" if sqlite else request.getfixturevalue("migrated_postgres_url")
     database = Database(url, bus)
     await asyncio.to_thread(migrate, database.engine)
     yield database
@@ -81,9 +81,8 @@ async def test_a_write_goes_on_when_nobody_waits_for_it_any_more(database: Datab
     assert published == [event]
 
 
-async def test_text_the_database_cannot_hold_is_the_callers_mistake(postgres_url: str) -> None:
-    database = Database(postgres_url, EventBus())
-    await asyncio.to_thread(migrate, database.engine)
+async def test_text_the_database_cannot_hold_is_the_callers_mistake(migrated_postgres_url: str) -> None:
+    database = Database(migrated_postgres_url, EventBus())
     with pytest.raises(Invalid):
         await database.write(lambda c: c.execute(insert(guesses), {**ROW, "key": "nul\0"}))
     await database.close()
@@ -102,7 +101,8 @@ async def test_a_connection_the_server_dropped_is_replaced(postgres_url: str) ->
     await database.read(lambda c: c.execute(text("SELECT 1")))
     other = Database(postgres_url, EventBus())
     drop = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
     )
     await other.read(lambda c: c.execute(text(drop)).all())
     assert await database.read(lambda c: c.execute(text("SELECT 1")).scalar()) == 1
