@@ -77,8 +77,8 @@ class MediaPlane(Subject):
 
 
 def binary() -> Path:
-    """The newest built media process; ``DIALROOM_BENCH_MEDIA`` names another. Raises `BenchError` without one."""
-    named = os.environ.get("DIALROOM_BENCH_MEDIA")
+    """The newest built media process; ``BENCH_MEDIA_BINARY`` names another. Raises `BenchError` without one."""
+    named = os.environ.get("BENCH_MEDIA_BINARY")
     built = [Path(named)] if named else [path for path in CANDIDATES if path.exists()]
     if not built:
         raise BenchError("dialroom-media is not built; run `make media`")

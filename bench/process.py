@@ -16,10 +16,36 @@ class BenchError(Exception):
     """A figure cannot be measured; the message says why."""
 
 
-class Process:
+class Reading:
+    """What can be read of a running process from outside."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def cpu_seconds(self) -> float:
+        """User and system time of all its threads so far. Read from the kernel's clock of that process
+        (clock_getcpuclockid(3)), which is the same sum as in /proc but not rounded to 10 ms."""
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def resident(self) -> int:
+        """Bytes of memory that it holds now."""
+        return self._status("VmRSS") * 1024
+
+    def threads(self) -> int:
+        """How many threads it runs."""
+        return self._status("Threads")
+
+    def _status(self, key: str) -> int:
+        found = re.search(rf"^{key}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
+        assert found is not None
+        return int(found.group(1))
+
+
+class Process(Reading):
     """A running child process. ``log`` keeps what it writes on stderr (and on stdout, if that is not piped)."""
 
     def __init__(self, child: asyncio.subprocess.Process, name: str, log: Path) -> None:
+        super().__init__(child.pid)
         self._child = child
         self.name = name
         self.log = log
@@ -37,7 +63,7 @@ class Process:
     ) -> Process:
         """Starts ``command`` on ``cpu``. With ``pipes`` its stdin and stdout are ours."""
         # However this program ends, its children end with it.
-        words = ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", cpu, *map(str, command)]
+        words = ["setpriv", "--pdeathsig", "TERM", "taskset", "--cpu-list", cpu, *map(str, command)]
         pipe = asyncio.subprocess.PIPE if pipes else None
         with log.open("ab") as sink:
             child = await asyncio.create_subprocess_exec(
@@ -62,34 +88,15 @@ class Process:
         assert self._child.stdout is not None
         return self._child.stdout
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._child.pid
-
-    def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far. Read from the kernel's clock of that process
-        (clock_getcpuclockid(3)), which is the same sum as in /proc but not rounded to 10 ms."""
-        return time.clock_gettime((~self.pid << 3) | 2)
-
-    def resident(self) -> int:
-        """Bytes of memory that it holds now."""
-        return self._status("VmRSS") * 1024
-
-    def threads(self) -> int:
-        """How many threads it runs."""
-        return self._status("Threads")
-
-    def _status(self, key: str) -> int:
-        found = re.search(rf"^{key}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
-        assert found is not None
-        return int(found.group(1))
-
     def check(self) -> None:
         """Raises `BenchError` with the end of its log if it has ended."""
         if self._child.returncode is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-5:]
             raise BenchError(f"{self.name} ended with {self._child.returncode}: {' / '.join(lines)}")
+
+    async def ended(self) -> None:
+        """Waits until it has ended by itself."""
+        await self._child.wait()
 
     async def stop(self) -> None:
         """Asks it to end, and ends it if it does not."""
