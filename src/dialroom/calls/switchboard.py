@@ -25,7 +25,7 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import StoreUnavailable
 from dialroom.core.ids import new_id
-from dialroom.core.numbers import mask_number, number_from_sip_user
+from dialroom.core.numbers import is_e164, mask_number, number_from_sip_user
 from dialroom.flows.conversation import Caller, Conversation, DialInSettings
 from dialroom.flows.voice import Voice
 from dialroom.media.plane import MediaPlane
@@ -176,7 +176,7 @@ class Switchboard:
             leg=call.leg,
             voice=Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE),
             number=number,
-            caller=Caller(record.id, shown_name(record), record.from_number or None),
+            caller=Caller(record.id, shown_name(record), record.from_number if is_e164(record.from_number) else None),
             rooms=desk.rooms,
             meetings=desk.meetings,
             guesses=GuessCounter(desk.guesses, guesser),
@@ -286,11 +286,13 @@ class GuessCounter:
 
 
 def shown_name(record: CallRecord) -> str:
-    """What others in the room see: the caller's name if there is one that is not a number, else the masked number."""
-    name = "".join(letter for letter in record.from_name if letter.isprintable()).strip()[:60]
-    if name and not any(letter.isdigit() for letter in name) and "@" not in name:
-        return name
-    return mask_number(record.from_number) if record.from_number else "Phone"
+    """What others in the room see: the caller's name, or their SIP user if it is one, else the masked number."""
+    for said in (record.from_name, record.from_number):
+        name = "".join(letter for letter in said if letter.isprintable()).strip()[:60]
+        if name and not any(letter.isdigit() for letter in name) and "@" not in name:
+            return name
+    masked = mask_number(record.from_number)
+    return masked if any(letter.isdigit() for letter in masked) else "Phone"
 
 
 def _caller_number(facts: RequestFacts, region: str | None) -> str:

@@ -52,7 +52,7 @@ async def show(out: Console, *, check: bool) -> int:
     try:
         async with _stage(say) as stage:
             room = await _open_room(stage)
-            line = await _dial_in(stage, room, "phone")
+            line = await _dial_in(stage, room, "First phone")
             if check:
                 return await _check(stage, room, line, out)
             await _leave_running(stage, room, line)
@@ -120,7 +120,7 @@ async def _participants(stage: Stage, room: dict[str, Any]) -> list[dict[str, An
 
 
 async def _check(stage: Stage, room: dict[str, Any], line: Line, out: Console) -> int:
-    other = await _dial_in(stage, room, "second phone")
+    other = await _dial_in(stage, room, "Second phone")
     ends: tuple[End, ...] = (
         PhoneEnd("first phone", TONES[0], line, stage.folder),
         PhoneEnd("second phone", TONES[1], other, stage.folder),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from dialroom.media.protocol import (
 from dialroom.net.sip_server import InviteSession, SipServer
 from dialroom.net.sip_udp import local_address_towards
 from dialroom.sip.admission import Admission, Drop
+from dialroom.sip.errors import LocalError
 from dialroom.sip.facts import RequestFacts
 from dialroom.sip.session.events import (
     Acknowledged,
@@ -93,7 +95,11 @@ class TestPhone:
             raise PhoneFailure(f"{target}: write a SIP URI such as sip:1000@127.0.0.1")
         host = local_address_towards(uri.host)
         line = Line(self._media, MediaSide(host, codecs=codecs), self._say)
-        await line.call(self._sip, target, f"sip:{caller}@{host}")
+        try:
+            await line.call(self._sip, target, _from(caller, host))
+        except BaseException:
+            await line.hang_up()
+            raise
         return line
 
 
@@ -125,7 +131,10 @@ class Line:
         self._media.listen(self._leg, self._on_media)
         self._side.opened(opened.address, opened.rtp_port)
         self._say(f"calling {target}")
-        self._invite = sip.invite(target=target, from_=caller, sdp=self._side.offer())
+        try:
+            self._invite = sip.invite(target=target, from_=caller, sdp=self._side.offer())
+        except LocalError as error:
+            raise PhoneFailure(f"{target}: {error}") from error
         self._following = asyncio.create_task(self._follow(self._invite))
         try:
             await asyncio.wait_for(asyncio.shield(self._answered), RING_SECONDS)
@@ -248,6 +257,14 @@ class Line:
             self.ending = ending
             self.ended.set()
             self._say(ending)
+
+
+def _from(caller: str, host: str) -> str:
+    """A number becomes the user of the address, anything else the name before it."""
+    if re.fullmatch(r"\+?[0-9]+", caller):
+        return f"sip:{caller}@{host}"
+    name = re.sub(r'[\\"\x00-\x1f\x7f]', "", caller)
+    return f'"{name}" <sip:phone@{host}>'
 
 
 def _admit_nobody(_facts: RequestFacts) -> Admission:

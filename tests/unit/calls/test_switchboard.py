@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
 from dialroom.calls.sip_leg import SipLeg
+from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
 from dialroom.media.protocol import CloseLeg, ConfigureLeg, JoinLeg, LegSilent, OpenLeg, SourceRejected
 from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
 from tests.unit.routing.values import gateway
 
+from .memory_calls import call_record
 from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
 
 
@@ -291,3 +294,19 @@ async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, c
     tone = await house.media.wait_for(PlayToBridge)
     joined = await house.media.wait_for(JoinLeg)
     assert (tone.bridge, tone.except_participant) == (joined.bridge, joined.participant)
+
+
+@pytest.mark.parametrize(
+    ("display", "number", "shown"),
+    [
+        ("Ada Lovelace", "+12025550100", "Ada Lovelace"),
+        ("", "+12025550100", "+1 ••• 100"),
+        ("+1 202 555 0100", "+12025550100", "+1 ••• 100"),
+        ("ada@example.com", "alice", "alice"),
+        ("", "1000", "Phone"),
+        ("", "", "Phone"),
+        ("Ada\x07\n", "+12025550100", "Ada"),
+    ],
+)
+def test_others_see_a_name_or_a_masked_number_and_never_the_number(display: str, number: str, shown: str) -> None:
+    assert shown_name(replace(call_record(), from_name=display, from_number=number)) == shown
