@@ -44,6 +44,14 @@ pub struct TrackDescription {
 #[derive(Debug)]
 pub struct Seat(pub(crate) Subscriber);
 
+impl Seat {
+    /// The same seat for whom the browser is in the next room.
+    pub fn for_participant(mut self, participant: Arc<str>) -> Self {
+        self.0.participant = participant;
+        self
+    }
+}
+
 /// What one slot of a subscriber shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotView {

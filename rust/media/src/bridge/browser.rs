@@ -14,7 +14,9 @@ use dialroom_audio::rtp::view::RtpView;
 use dialroom_audio::rtp::write::RtpHeader;
 use dialroom_protocol::TrackSource;
 use dialroom_rtc::speaker::LOUD;
-use dialroom_rtc::{InjectedAudio, MediaKind, Mid, Origin, PeerKey, Router, RtpIn, Source, TrackDescription, TrackKey};
+use dialroom_rtc::{
+    InjectedAudio, MediaKind, Mid, Origin, PeerKey, Router, RtpIn, Seat, Source, TrackDescription, TrackKey,
+};
 
 use crate::bridge::mixer::Tick;
 use crate::bridge::{Bridge, MemberKey};
@@ -221,11 +223,11 @@ impl Bridge {
         }
     }
 
-    /// Takes a browser out with everything it publishes.
-    pub fn remove_peer(&mut self, peer: PeerKey, now: Instant) {
-        self.router.remove_peer(now, peer);
+    /// Takes a browser out with everything it publishes; its seat is for the next bridge.
+    pub fn remove_peer(&mut self, peer: PeerKey, now: Instant) -> Option<Seat> {
         self.microphones.retain(|microphone| microphone.peer != peer);
         self.silence(MemberKey::Peer(peer));
+        self.router.remove_peer(now, peer)
     }
 
     pub(super) fn publish_phone(&mut self, leg: LegKey, participant: Arc<str>, now: Instant) {

@@ -95,6 +95,8 @@ impl Shard {
                 wanted: Vec::new(),
                 blocked: Vec::new(),
                 connected: false,
+                seat: None,
+                seated: false,
                 restarted: false,
                 due: now,
                 dirty: false,
@@ -159,7 +161,6 @@ impl Shard {
         };
         entry.membership = Some(Membership { bridge: bridge_key, participant: who.clone() });
         bridge.peers += 1;
-        bridge.router.subscribe(rtc_key(id), who.clone(), entry.peer.lines());
         for publication in &entry.publish {
             bridge.publish_browser(rtc_key(id), &who, Mid::from(publication.mid.as_str()), publication.source, now);
         }
@@ -168,8 +169,30 @@ impl Shard {
         }
         tracing::info!(peer, bridge = bridge.id, participant, "peer joined");
         self.show_wanted(bridge_key, now);
+        self.take_seat(id, now);
         self.dirty_bridges.push(bridge_key);
         Ok(())
+    }
+
+    /// Lets a peer receive in the bridge it is in. Not before it is connected: what it is sent earlier would be lost,
+    /// keyframes included.
+    pub(super) fn take_seat(&mut self, id: PeerId, now: Instant) {
+        let Some(entry) = self.peers.get_mut(id).filter(|entry| !entry.seated && entry.peer.is_connected()) else {
+            return;
+        };
+        let Some(membership) = entry.membership.clone() else {
+            return;
+        };
+        let Some(bridge) = self.bridges.get_mut(membership.bridge) else {
+            return;
+        };
+        entry.seated = true;
+        match entry.seat.take() {
+            Some(seat) => bridge.router.seat(seat.for_participant(membership.participant)),
+            None => bridge.router.subscribe(rtc_key(id), membership.participant, entry.peer.lines()),
+        }
+        self.show_wanted(membership.bridge, now);
+        self.dirty_bridges.push(membership.bridge);
     }
 
     /// Shows in video slots what was asked for and has come to be since.
@@ -177,7 +200,7 @@ impl Shard {
         let Some(bridge) = self.bridges.get_mut(key) else {
             return;
         };
-        for (id, entry) in self.peers.iter().filter(|(_, entry)| entry.bridge() == Some(key)) {
+        for (id, entry) in self.peers.iter().filter(|(_, entry)| entry.bridge() == Some(key) && entry.seated) {
             for (mid, participant, source) in &entry.wanted {
                 let track = track_name(participant, *source);
                 // What is not published yet is shown when it is.
@@ -204,9 +227,11 @@ impl Shard {
             entry.slots = empty;
             self.outbox.events.push(entry.slots_event());
         }
+        entry.seated = false;
         if let Some(bridge) = self.bridges.get_mut(membership.bridge) {
             bridge.peers = bridge.peers.saturating_sub(1);
-            bridge.remove_peer(rtc_key(id), now);
+            let seat = bridge.remove_peer(rtc_key(id), now);
+            entry.seat = entry.seat.take().or(seat);
         }
         self.dirty_bridges.push(membership.bridge);
     }
@@ -238,7 +263,8 @@ impl Shard {
                 entry.wanted.push((slot.mid.clone(), participant.clone(), source));
             }
         }
-        let Some((key, bridge)) = entry.bridge().and_then(|key| Some((key, self.bridges.get_mut(key)?))) else {
+        let bridge_key = entry.bridge().filter(|_| entry.seated);
+        let Some((key, bridge)) = bridge_key.and_then(|key| Some((key, self.bridges.get_mut(key)?))) else {
             return Ok(());
         };
         for slot in slots {

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use dialroom_protocol::{Event, PeerState, Publication, Slot, TrackSource};
 use dialroom_rtc::{
-    Forwarding, IceState, MediaKind, Output, Peer, PeerEvent, PeerKey, Protocol, Route, RouterOutput, RtpIn, SlotView,
-    Transmit,
+    Forwarding, IceState, MediaKind, Output, Peer, PeerEvent, PeerKey, Protocol, Route, RouterOutput, RtpIn, Seat,
+    SlotView, Transmit,
 };
 use slotmap::{Key, KeyData, new_key_type};
 
@@ -45,6 +45,10 @@ pub struct PeerEntry {
     pub(super) wanted: Vec<(String, String, TrackSource)>,
     pub(super) blocked: Vec<TrackSource>,
     pub(super) connected: bool,
+    /// Its slots' streams while it is in no bridge, or not connected yet.
+    pub(super) seat: Option<Seat>,
+    /// Whether it has its seat in the bridge it is in.
+    pub(super) seated: bool,
     /// An ICE restart was answered: the next connection is told again.
     pub(super) restarted: bool,
     pub(super) due: Instant,
@@ -202,6 +206,7 @@ impl Shard {
                 entry.restarted = false;
                 tracing::info!(peer = entry.id, "peer connected");
                 self.outbox.events.push(Event::PeerConnected { peer: entry.id.clone() });
+                self.take_seat(id, now);
             }
             PeerEvent::IceStateChanged(state) => self.ice_changed(id, state),
             PeerEvent::RemoteAddress { protocol, address } => self.demux.learn(rtc_key(id), protocol, address),
