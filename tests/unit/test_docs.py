@@ -70,7 +70,7 @@ def test_every_licence_allows_shipping() -> None:
     text = (ROOT / "docs/reference/dependencies.md").read_text("utf-8")
     for first, second, *_ in rows(text):
         licence, names = (second, first) if first.startswith("`") else (first, second)
-        if licence in ("licence", "names") or {name.strip("` ") for name in names.split(",")} <= NOT_SHIPPED:
+        if "licence" in (first, second) or {name.strip("` ") for name in names.split(",")} <= NOT_SHIPPED:
             continue
         for every in licence.replace("(", "").replace(")", "").split(" AND "):
             choices = {one.partition(" WITH ")[0] for one in every.split(" OR ")}

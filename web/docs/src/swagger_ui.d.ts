@@ -6,10 +6,7 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
     defaultModelsExpandDepth?: number;
     displayRequestDuration?: boolean;
     docExpansion?: "list" | "full" | "none";
-    persistAuthorization?: boolean;
-    tagsSorter?: "alpha";
     validatorUrl?: null;
-    onComplete?: () => void;
   }
   const SwaggerUI: (options: Options) => unknown;
   export default SwaggerUI;
