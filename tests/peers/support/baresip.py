@@ -6,11 +6,12 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from .speech import ALIKE, likeness, without_tones
 from .tones import Samples, level_of, read_wav
+from .waiting import wait_until
 
 CODECS = {
     "PCMU": "PCMU/8000/1",
@@ -75,6 +76,9 @@ class Baresip:
         account = f"<sip:{user}@127.0.0.1{options}>;regint=0;audio_codecs={CODECS[codec]};ptime=20"
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
+        self.tone = tone
+        self.others: tuple[float, ...] = ()
+        """Tones that others in the room speak, which are taken out where prompts are looked for."""
         self.events: list[dict[str, Any]] = []
         self._buffer = b""
 
@@ -151,21 +155,35 @@ class Baresip:
 
     def hears(self, tone: float, *, seconds: float = 15, share: float = 0.5) -> None:
         """Waits until one second of what the phone hears is mostly ``tone`` Hz."""
-        self._wait_until(lambda: self._share(tone) >= share, seconds, f"the phone never heard {tone} Hz")
+        wait_until(lambda: self._share(tone) >= share, seconds, lambda: f"the phone never heard {tone} Hz")
 
     def hears_no(self, tone: float, *, seconds: float = 15) -> None:
         """Waits until a whole second of what the phone hears has nothing of ``tone`` Hz."""
-        self._wait_until(lambda: self._share(tone) < 0.02, seconds, f"the phone never stopped hearing {tone} Hz")
+        wait_until(lambda: self._share(tone) < 0.02, seconds, lambda: f"the phone never stopped hearing {tone} Hz")
+
+    def position(self) -> float:
+        """Seconds heard so far: where `hears_prompt` may begin to listen."""
+        if not any(self.folder.glob("dump-*-dec.wav")):
+            return 0.0
+        samples, rate = self.heard()
+        return len(samples) / rate
+
+    def hears_prompt(self, key: str, *, since: float = 0.0, seconds: float = 20, language: str = "en") -> None:
+        """Waits until one of our prompts was heard, after the first ``since`` seconds of the call."""
+        best = [0.0]
+
+        def heard() -> bool:
+            samples, rate = self.heard()
+            late = samples[int(since * rate) :]
+            if len(late) > rate:
+                best.append(likeness(without_tones(late, rate, self.others), rate, key, language))
+            return best[-1] >= ALIKE
+
+        wait_until(heard, seconds, lambda: f"the phone never heard the prompt {key}; most alike: {max(best):.2f}", 0.2)
 
     def _share(self, tone: float) -> float:
         samples, rate = self.heard(last=1.0)
         return level_of(samples, rate, tone) if len(samples) >= rate * 0.95 else -1.0
-
-    def _wait_until(self, true: Callable[[], bool], seconds: float, otherwise: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, otherwise
-            time.sleep(0.1)
 
     def _command(self, command: str, parameters: str = "") -> None:
         data = json.dumps({"command": command, "params": parameters, "token": command}).encode()

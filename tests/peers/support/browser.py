@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, Playwright
 
 from .tones import write_tone
+from .waiting import wait_until
 
 FLAGS = [
     "--no-sandbox",
@@ -69,14 +69,17 @@ LISTEN = """
 class Browser:
     """A browser whose microphone is a tone of ``tone`` Hz; use it as a context manager."""
 
-    def __init__(self, folder: Path, *, tone: int = 1000, width: int = 1280, height: int = 800) -> None:
+    def __init__(
+        self, playwright: Playwright, folder: Path, *, tone: int = 1000, width: int = 1280, height: int = 800
+    ) -> None:
         folder.mkdir(parents=True)
+        self.tone = tone
+        self._playwright = playwright
         self._wav = write_tone(folder / "microphone.wav", tone, 30)
         self._profile = folder / "profile"
         self._size = {"width": width, "height": height}
 
     def __enter__(self) -> Self:
-        self._playwright = sync_playwright().start()
         self._context = self._playwright.chromium.launch_persistent_context(
             self._profile,
             executable_path="/usr/bin/chromium",
@@ -94,18 +97,26 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self._context.close()
-        self._playwright.stop()
+
+    def open(self, url: str, name: str = "Ada") -> None:
+        """Opens the room page and types a name."""
+        self.go_away()
+        self.console.clear()
+        self.page.goto(url)
+        self.page.get_by_test_id("name-input").fill(name)
 
     def join(self, url: str, name: str = "Ada") -> None:
         """Opens the room page, types a name, joins, and returns when sound can flow."""
-        self.page.goto(url)
-        self.page.get_by_test_id("name-input").fill(name)
+        self.open(url, name)
         self.page.get_by_test_id("join-button").click()
-        try:
-            self.page.get_by_test_id("leave-button").wait_for(timeout=15_000)
-            self.page.wait_for_function("window.dialroom && window.dialroom.media === 'connected'", timeout=15_000)
-        except Exception:
-            raise AssertionError(f"the browser did not get into the room: {self.console}") from None
+        self._wait_until(
+            lambda: bool(self.page.evaluate("window.dialroom?.media === 'connected'")), 20, "the browser has no media"
+        )
+        self.page.get_by_test_id("leave-button").wait_for()
+
+    def go_away(self) -> None:
+        """Leaves the page, and with it the room."""
+        self.page.goto("about:blank")
 
     def leave(self) -> None:
         """Presses leave."""
@@ -116,14 +127,15 @@ class Browser:
         self._wait_until(lambda: self._share(tone) >= share, seconds, f"the browser never heard {tone} Hz")
 
     def hears_no(self, tone: float, *, seconds: float = 15) -> None:
-        """Waits until nothing of ``tone`` Hz is in what the browser plays, for half a second."""
-        quiet_since = time.monotonic()
-        deadline = time.monotonic() + seconds
-        while time.monotonic() - quiet_since < 0.5:
-            assert time.monotonic() < deadline, f"the browser never stopped hearing {tone} Hz"
-            if self._share(tone) > 0.02:
-                quiet_since = time.monotonic()
-            self.page.wait_for_timeout(50)
+        """Waits until nothing of ``tone`` Hz is in what the browser plays, ten looks in a row."""
+        quiet = 0
+
+        def long_quiet() -> bool:
+            nonlocal quiet
+            quiet = quiet + 1 if self._share(tone) <= 0.02 else 0
+            return quiet >= 10
+
+        wait_until(long_quiet, seconds, lambda: f"the browser never stopped hearing {tone} Hz")
 
     def sees_tile(self, name: str) -> None:
         """Waits for a tile with this name."""
@@ -135,18 +147,31 @@ class Browser:
 
     def sees_video_of(self, name: str) -> None:
         """Waits until the tile with this name shows moving pictures."""
-        tile = self.page.get_by_test_id("tile").filter(has_text=name).first
-        video = tile.locator("video").first
+        video = self.tile(name).locator("video").first
         video.wait_for(timeout=10_000)
-        self.page.wait_for_function(
-            "video => video.videoWidth > 0 && video.currentTime > 0.5", arg=video.element_handle(), timeout=15_000
+        self._wait_until(
+            lambda: bool(video.evaluate("video => video.videoWidth > 0 && video.currentTime > 0.5")),
+            15,
+            f"the picture of {name} does not move",
         )
+
+    def tile(self, name: str) -> Locator:
+        """The tile with this name."""
+        named = self.page.get_by_test_id("tile-name").filter(has_text=name)
+        return self.page.get_by_test_id("tile").filter(has=named).first
+
+    def click(self, test_id: str) -> None:
+        """Presses a button."""
+        self.page.get_by_test_id(test_id).click()
+
+    def person(self, name: str) -> Locator:
+        """Somebody's line in the list of people, which is opened if it is not."""
+        if not self.page.get_by_test_id("people-panel").is_visible():
+            self.click("people-button")
+        return self.page.get_by_test_id("person").filter(has_text=name).first
 
     def _share(self, tone: float) -> float:
         return float(self.page.evaluate("tone => window.shareOfTone(tone)", tone))
 
     def _wait_until(self, true: Callable[[], bool], seconds: float, otherwise: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, f"{otherwise}; console: {self.console[-5:]}"
-            self.page.wait_for_timeout(100)
+        wait_until(true, seconds, lambda: f"{otherwise}; console: {self.console[-5:]}")
