@@ -1,5 +1,6 @@
 import { batch, computed, signal } from "@preact/signals";
 import { DialroomError, type Participant, type Room } from "dialroom";
+import { Speaking } from "./speaking.js";
 import type { Toasts } from "./toasts.js";
 import { displayName, leftSentence } from "./words.js";
 
@@ -37,6 +38,8 @@ export class RoomView {
       .map((participant) => ({ participant, isMe: false }));
     return this.local.value.screen ? [...others, { participant: this.me.value, isMe: true }] : others;
   });
+  readonly #speaking = new Speaking();
+  #speakingTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #toasts: Toasts;
   readonly #stops: (() => void)[];
 
@@ -56,6 +59,7 @@ export class RoomView {
   }
 
   close(): void {
+    clearTimeout(this.#speakingTimer);
     for (const stop of this.#stops) stop();
   }
 
@@ -120,7 +124,7 @@ export class RoomView {
         this.#toasts.say(leftSentence(participant, reason));
       }),
       room.on("speakers", (speakers) => {
-        this.speaking.value = new Set(speakers.map(({ participant }) => participant));
+        this.#showSpeaking(this.#speaking.handle(speakers, Date.now()));
       }),
       room.on("local", () => {
         this.local.value = room.local.state;
@@ -162,6 +166,16 @@ export class RoomView {
     if (!isMe && participant.tracks.screen && !before.tracks.screen) {
       this.#toasts.say(`${displayName(participant)} shares a screen`);
     }
+  }
+
+  #showSpeaking({ speaking, askAt }: ReturnType<Speaking["at"]>): void {
+    this.speaking.value = speaking;
+    clearTimeout(this.#speakingTimer);
+    if (askAt === null) return;
+    this.#speakingTimer = setTimeout(
+      () => this.#showSpeaking(this.#speaking.at(Date.now(), this.room.speakers)),
+      askAt - Date.now(),
+    );
   }
 
   #refreshPeople(): void {

@@ -26,7 +26,7 @@ export interface SignallingOptions {
   readonly name?: string | undefined;
 }
 
-const RECONNECT: Backoff = { first: 400, most: 10_000 };
+const RECONNECT: Backoff = { first: 400, most: 4_000 };
 const STABLE_AFTER = 15_000;
 const GIVE_UP_AFTER = 5 * 60_000;
 const LEAVE_TIMEOUT = 1_000;
