@@ -1,10 +1,10 @@
 """Wrong codes and PINs: counted where a guesser could hide, slowed down, then turned away.
 
 A caller ID is easily changed and lines are unlimited, so tries are counted at once per dialled number, per caller, per
-source address and per organisation, in windows of an hour from the first wrong one, kept in the store. Below `slow_from`
-nothing happens; up to `blocked_from` each further try waits longer; after that everybody in that scope hears "try later"
-until the window is over. With codes as `rooms.codes` draws them, the hits to expect from one number's budget stay below
-1 in 10,000, for up to 1,000 rooms.
+source address and per organisation, in windows of an hour from the first wrong one, kept in the store. Below
+`slow_from` nothing happens; up to `blocked_from` each further try waits longer; after that everybody in that scope
+hears "try later" until the window is over. With codes as `rooms.codes` draws them, the hits to expect from one number's
+budget stay below 1 in 10,000, for up to 1,000 rooms.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ class GuessStore(Protocol):
     async def counters(self, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]: ...
 
     async def count(self, keys: Sequence[tuple[Scope, str]], now: datetime, window: timedelta) -> tuple[Counter, ...]:
-        """Add one to each, beginning a new window where the old one is over. One transaction; returns the new counts."""
+        """Add one to each, beginning a new window where the old one is over; returns the new counts.
+
+        One transaction.
+        """
 
     async def announce(self, events: Sequence[Event]) -> None: ...
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
 from dialroom.core.clock import Clock
+from dialroom.core.errors import StoreUnavailable
 from dialroom.rooms.happenings import MeetingEvent, MeetingListener
 from dialroom.rooms.values import Participant, Room, Session
+
+STORE_RETRY: Final = 2.0
+"""Seconds between tries to write something that must be written."""
 
 _log = structlog.get_logger("dialroom.meetings")
 
@@ -66,31 +70,37 @@ class Tasks:
 
 
 class Timers:
-    """Named timers on an injected clock; starting a name again replaces its timer."""
+    """Named timers on an injected clock; starting a name again replaces its timer.
+
+    What a timer does is tried again until the store can be reached, so that nobody stays for ever.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._tasks = Tasks()
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def start(self, key: tuple[str, str], seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         self.cancel(key)
-        self._running[key] = asyncio.get_running_loop().create_task(self._run(key, seconds, action))
+        self._running[key] = self._tasks.start(self._run(key, seconds, action))
 
     def cancel(self, key: tuple[str, str]) -> None:
         if (task := self._running.pop(key, None)) is not None:
             task.cancel()
 
-    def cancel_all(self) -> None:
-        for key in tuple(self._running):
-            self.cancel(key)
+    async def cancel_all(self) -> None:
+        self._running.clear()
+        await self._tasks.cancel()
 
     async def _run(self, key: tuple[str, str], seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         await self._clock.sleep(seconds)
         self._running.pop(key, None)  # before the action, which may cancel or restart the timer of this name
-        try:
-            await action()
-        except Exception:
-            _log.exception("meetings.timer_failed", timer=key[0])
+        while True:
+            try:
+                return await action()
+            except StoreUnavailable:
+                _log.warning("meetings.timer_postponed", timer=key[0])
+                await self._clock.sleep(STORE_RETRY)
 
 
 class Seat:

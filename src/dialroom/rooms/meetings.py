@@ -19,7 +19,15 @@ import structlog
 
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
-from dialroom.core.errors import DialroomError, Invalid, NotFound, RemovedFromSession, RoomEnded, RoomNotOpen
+from dialroom.core.errors import (
+    DialroomError,
+    Invalid,
+    NotFound,
+    RemovedFromSession,
+    RoomEnded,
+    RoomNotOpen,
+    StoreUnavailable,
+)
 from dialroom.core.ids import new_id
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.entry import check_entry, check_open, check_seats, next_change
@@ -157,8 +165,15 @@ class Meetings:
         return seat.participant
 
     async def leave(self, participant_id: str, reason: LeftReason) -> None:
-        """The participant is gone. Nothing happens if it was already."""
-        await self._whole(self._part(participant_id, reason))
+        """The participant is gone. Nothing happens if it was already.
+
+        While the store cannot be reached the participant is still listed; it leaves as soon as it can be.
+        """
+        try:
+            await self._whole(self._roster.part_one(participant_id, reason))
+        except StoreUnavailable:
+            _log.warning("participant.leaving_later", participant=participant_id, reason=reason)
+            self._roster.part_later(participant_id, reason)
 
     async def remove(self, participant_id: str, by: str) -> None:
         """Remove a participant; a browser with the same identity does not get in again in this session.
@@ -167,19 +182,8 @@ class Meetings:
         """
         _, seat = self._roster.seat(participant_id)
         _log.info("participant.removing", participant=participant_id, by=by)
-        if await self._whole(self._part(participant_id, "removed")):
+        if await self._whole(self._roster.part_one(participant_id, "removed")):
             seat.tell(lambda removed: removed.removed("removed"))
-
-    async def _part(self, participant_id: str, reason: LeftReason) -> bool:
-        try:
-            live, _ = self._roster.seat(participant_id)
-        except NotFound:
-            return False
-        async with self._roster.locked(live.room.id):
-            if (seat := live.seats.get(participant_id)) is None:
-                return False
-            await self._roster.part(live, [seat], reason)
-            return True
 
     async def move(self, participant_id: str, room: Room, by: str) -> Participant:
         """Take a participant to another room of the organisation; lock and opening time do not keep it out.
@@ -335,7 +339,7 @@ class Meetings:
 
     async def close(self) -> None:
         """Stop timers and background work. Sessions stay as they are in the store, for `adopt`."""
-        self._roster.close()
+        await self._roster.close()
         await self._tasks.cancel()
 
     async def settled(self) -> None:

@@ -27,7 +27,7 @@ from dialroom.rooms.happenings import (
     participant_event,
     session_event,
 )
-from dialroom.rooms.live import Connection, Live, Seat, Tasks, Timers
+from dialroom.rooms.live import STORE_RETRY, Connection, Live, Seat, Tasks, Timers
 from dialroom.rooms.ports import MeetingStore
 from dialroom.rooms.values import LeftReason, Participant, Room, Session
 
@@ -203,9 +203,29 @@ class Roster:
         """Set at the next change of the room: its session began or its settings are others."""
         return self._changed.setdefault(room_id, asyncio.Event())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop the timers."""
-        self._timers.cancel_all()
+        await self._timers.cancel_all()
+
+    # --- leaving, whatever happens -----------------------------------------------------------------------------------
+
+    async def part_one(self, participant_id: str, reason: LeftReason) -> bool:
+        """One participant leaves; False if it was not there any more."""
+        if (live := self._by_participant.get(participant_id)) is None:
+            return False
+        async with self.locked(live.room.id):
+            if (seat := live.seats.get(participant_id)) is None:
+                return False
+            await self.part(live, [seat], reason)
+            return True
+
+    def part_later(self, participant_id: str, reason: LeftReason) -> None:
+        """The same, as soon as the store can be reached again."""
+
+        async def again() -> None:
+            await self.part_one(participant_id, reason)
+
+        self._timers.start(("leaving", participant_id), STORE_RETRY, again)
 
     # --- what time brings ------------------------------------------------------------------------------------------
 

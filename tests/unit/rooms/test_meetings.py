@@ -64,6 +64,10 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def _unavailable(**_changes: Any) -> None:
+    raise StoreUnavailable
+
+
 # --- coming and going ------------------------------------------------------------------------------------------------
 
 
@@ -192,13 +196,9 @@ async def test_a_change_the_store_refuses_changes_nothing(
     ann = await meetings.enter(room, newcomer(), RecordingConnection())
     published.clear()
 
-    async def broken(**_changes: Any) -> None:
-        raise StoreUnavailable
-
-    monkeypatch.setattr(store.meetings, "write", broken)
+    monkeypatch.setattr(store.meetings, "write", _unavailable)
     for change in (
         meetings.enter(room, newcomer(), RecordingConnection()),
-        meetings.leave(ann.id, "left"),
         meetings.set_muted(ann.id, True, "api"),
         meetings.end(room.id, "api"),
     ):
@@ -206,6 +206,40 @@ async def test_a_change_the_store_refuses_changes_nothing(
             await change
     assert meetings.participants(ann.session) == (ann,)
     assert published == []
+
+
+async def test_who_leaves_while_the_store_is_down_has_left_when_it_is_back(
+    meetings: Meetings,
+    room: Room,
+    store: Store,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    published: list[Event],
+) -> None:
+    ann = await meetings.enter(room, newcomer(), RecordingConnection())
+    with monkeypatch.context() as broken:
+        broken.setattr(store.meetings, "write", _unavailable)
+        await meetings.leave(ann.id, "left")
+        await clock.advance(10)
+        assert meetings.participants(ann.session) == (ann,)
+    await clock.advance(10)
+    await _until(lambda: meetings.session_of(room.id) is None)
+    assert published[-2].data["participant"]["left_reason"] == "left"
+
+
+async def test_a_lost_participant_is_gone_even_if_the_store_was_down_at_that_moment(
+    start_meetings: Start, ours: Organisation, store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meetings = start_meetings(resume_grace=30.0, empty_grace=0.0)
+    room = await meetings.rooms.create(ours.id, NewRoom(name="Room"))
+    ann = await meetings.enter(room, newcomer(), RecordingConnection())
+    await meetings.set_connected(ann.id, False)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.meetings, "write", _unavailable)
+        await clock.advance(60)
+        assert meetings.session_of(room.id) is not None
+    await clock.advance(10)
+    await _until(lambda: meetings.session_of(room.id) is None)
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------
