@@ -8,6 +8,7 @@ use `next_request` for what they send and `receive` for what comes in.
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from dialroom.sip.errors import SipError
 from dialroom.sip.headers.name_addr import parse_name_addr
 from dialroom.sip.limits import MAX_CSEQ, MAX_ROUTES
 from dialroom.sip.message import Request, Response
+from dialroom.sip.text import has_controls
 from dialroom.sip.uri import SipUri, Uri, parse_uri
 
 DialogId = tuple[str, str, str]
@@ -53,7 +55,7 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
         else:
             # RFC 2543 had no need of one: the peer is where it sends from.
             target = f"sip:{wire_host(source.host)}:{source.port}"
-        return cls(
+        return cls._checked(
             call_id=request.call_id,
             local_tag=local_tag,
             remote_tag=request.from_.tag or "",
@@ -69,7 +71,7 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
     def of_response(cls, request: Request, response: Response, *, source: Address) -> Dialog:
         """The UAC's dialog (§12.1.2) from a response with a To tag. Raises SipError."""
         contact = response.contact
-        return cls(
+        return cls._checked(
             call_id=request.call_id,
             local_tag=request.from_.tag or "",
             remote_tag=response.to.tag or "",
@@ -80,6 +82,15 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
             local_cseq=request.cseq.number,
             flow=source,
         )
+
+    @classmethod
+    def _checked(cls, **fields: Any) -> Dialog:
+        """A dialog of which every part can go on the wire again. A NUL is legal in a quoted string, but not with us."""
+        for value in fields.values():
+            texts = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(text, str) and has_controls(text.replace("\t", " ")) for text in texts):
+                raise SipError("a control character in what identifies the dialog")
+        return cls(**fields)
 
     def receive(self, request: Request, source: Address) -> Dialog | None:
         """The dialog after `request` (§12.2.2), None when its CSeq is out of order (to be answered 500).
@@ -151,6 +162,9 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
 
 def _without_tag(text: str) -> str:
     """A From or To value with its tag taken off, otherwise as the peer wrote it."""
+    if has_controls(text.replace("\t", " ")):
+        # Legal in a quoted string, but it would have to go out again in every request of ours.
+        raise SipError("a control character in From or To")
     address = parse_name_addr(text)
     kept = tuple(item for item in address.parameters if item[0] != "tag")
     return str(type(address)(address.uri, address.display_name, kept))

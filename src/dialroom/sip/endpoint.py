@@ -7,7 +7,8 @@ admission hook, and refused without leaving more than one line in a bounded tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dialroom.sip.address import Address, wire_host
@@ -324,16 +325,28 @@ class Endpoint:
             return
         entry = self._transactions.serve(request, source, reply_to(request, source))
         entry.session = session
-        try:
+        with self._answering(entry, session.local_tag, now):
             if request.method == "INVITE":
                 self._transactions.respond(entry, respond_to(request, 100), now)
             session.receive(entry, now)
+
+    @contextmanager
+    def _answering(self, entry: ServerEntry, tag: str, now: float) -> Iterator[None]:
+        """No fault, the peer's or ours, leaves a transaction without a final response: it would never end."""
+        request = entry.request
+        try:
+            yield
         except SipError as error:
-            if not entry.answered:
-                headers = (("Retry-After", "1"),) if error.status == 500 else ()
-                rejection = Rejection(error.status, error.reason, headers)
-                response = build_rejection(request, rejection, tag=session.local_tag, user_agent=self.user_agent)
-                self._transactions.respond(entry, response, now)
+            headers = (("Retry-After", "1"),) if error.status == 500 else ()
+            self._answer_fault(entry, request, Rejection(error.status, error.reason, headers), tag, now)
+        except Exception:
+            self._answer_fault(entry, request, Rejection(500, ""), tag, now)
+            raise
+
+    def _answer_fault(self, entry: ServerEntry, request: Request, rejection: Rejection, tag: str, now: float) -> None:
+        if not entry.answered:
+            response = build_rejection(request, rejection, tag=tag, user_agent=self.user_agent)
+            self._transactions.respond(entry, response, now)
 
     def _receive_new(self, request: Request, source: Address, now: float) -> None:
         key = server_key(request)
@@ -370,9 +383,12 @@ class Endpoint:
 
     def _offer(self, request: Request, facts: RequestFacts, source: Address, now: float) -> None:
         entry = self._transactions.serve(request, source, reply_to(request, source))
-        self._transactions.respond(entry, respond_to(request, 100), now)
-        entry.session = Session.incoming(self, entry, facts)
-        self._happenings.append(SessionOffered(entry.session))
+        with self._answering(entry, stateless_tag(request, self._config.tag_key), now):
+            entry.session = Session.incoming(self, entry, facts)
+            self._transactions.respond(entry, respond_to(request, 100), now)
+            self._happenings.append(SessionOffered(entry.session))
+        if entry.session is None:
+            self._happenings.append(RequestRefused(facts, 400, "the INVITE cannot found a dialog"))
 
     def _record_refusal(self, request: Request, facts: RequestFacts, key: Key, data: bytes, refusal: Rejection) -> None:
         if self._door.remember(key, data) and request.method == "INVITE":

@@ -44,7 +44,9 @@ _NAMES: Final = (
     "RSeq", "Reason", "Record-Route", "Require", "Retry-After", "Route", "Server", "Session-Expires", "Supported",
     "To", "Unsupported", "User-Agent", "Via", "WWW-Authenticate", "Warning",
 )  # fmt: skip
-_KEYS: Final = {name: name.lower() for name in _NAMES} | COMPACT | {key.upper(): name for key, name in COMPACT.items()}
+KNOWN_KEYS: Final = (
+    {name: name.lower() for name in _NAMES} | COMPACT | {key.upper(): name for key, name in COMPACT.items()}
+)
 
 Field = tuple[str, str, str]
 """Key (lower case, long form), name as written, value."""
@@ -52,7 +54,7 @@ Field = tuple[str, str, str]
 
 def header_key(name: str) -> str:
     """The long, lower-case form by which a header is known. Raises SipError when `name` is no token."""
-    known = _KEYS.get(name)
+    known = KNOWN_KEYS.get(name)
     if known is not None:
         return known
     key = name.strip(" \t").lower()

@@ -12,11 +12,12 @@ import re
 from dialroom.sip.errors import SipError
 from dialroom.sip.headers.cseq import parse_number
 from dialroom.sip.limits import MAX_HEADER_FIELDS, MAX_HEADER_VALUE, MAX_MESSAGE
-from dialroom.sip.message import Message, Request, Response, header_key
-from dialroom.sip.text import is_token
+from dialroom.sip.message import KNOWN_KEYS, Message, Request, Response, header_key
+from dialroom.sip.text import has_controls, is_token
 from dialroom.sip.uri import SipUri
 
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_LONE = re.compile(r"[\r\n]")
 _VERSION = re.compile(r"SIP/\d+\.\d+", re.IGNORECASE)
 _STATUS = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type")
@@ -36,13 +37,17 @@ def parse(data: bytes) -> Request | Response:
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
     lines = text.split("\r\n")
+    lone = text.count("\r") + text.count("\n") != 2 * (len(lines) - 1)
+    if lone:
+        # Taken out before anything is read, so that not even the answer 400 can carry them on.
+        lines = [_LONE.sub(" ", line) for line in lines]
     message = _start(lines[0])
     try:
         _read_fields(message, lines)
+        if lone:
+            raise SipError("a lone CR or LF in the header")
         if not blank:
             raise SipError("the header does not end in an empty line")
-        if text.count("\r") + text.count("\n") != 2 * (len(lines) - 1):
-            raise SipError("a lone CR or LF in the header")
         message.body = _body(message, body)
         if isinstance(message, _Unreadable):
             raise SipError(message.why, status=message.answer)
@@ -80,7 +85,7 @@ def _start(line: str) -> Request | Response:
         if _VERSION.fullmatch(version):
             return _Unreadable("only SIP/2.0 is spoken here", 505)
         raise SipError("this is not SIP")
-    if target[0] == "<" or any(char < " " or char == "\x7f" for char in target):
+    if target[0] == "<" or has_controls(target):
         return _Unreadable("the Request-URI is malformed", 400)
     return Request(method, target)
 
@@ -95,6 +100,8 @@ def _read_fields(message: Message, lines: list[str]) -> None:
             bad = bad or "a header line has no colon"
         elif len(value) > MAX_HEADER_VALUE:
             bad = bad or "a header value is too long"
+        elif (key := KNOWN_KEYS.get(name)) is not None:
+            message.fields.append((key, name, value.strip(" \t")))
         else:
             try:
                 message.fields.append((header_key(name), name.strip(), value.strip(" \t")))

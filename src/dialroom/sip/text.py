@@ -16,6 +16,7 @@ Parameters = tuple[tuple[str, str | None], ...]
 
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _UNQUOTE = re.compile(r"\\(.)", re.DOTALL)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _FORBIDDEN = re.compile(r"[\r\n\x00]")
 _ESCAPE = re.compile(r'(["\\])')
 _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -24,6 +25,11 @@ _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 def is_token(text: str) -> bool:
     """Whether `text` is an RFC 3261 token."""
     return TOKEN.fullmatch(text) is not None
+
+
+def has_controls(text: str) -> bool:
+    """Whether `text` holds an ASCII control character."""
+    return _CONTROLS.search(text) is not None
 
 
 def quoted_end(text: str, start: int) -> int:

@@ -8,7 +8,15 @@ from functools import lru_cache
 
 from dialroom.sip.address import ip_literal
 from dialroom.sip.errors import SipError
-from dialroom.sip.text import Parameters, build_parameters, parameter, parse_parameters, unescape, wire_safe
+from dialroom.sip.text import (
+    Parameters,
+    build_parameters,
+    has_controls,
+    parameter,
+    parse_parameters,
+    unescape,
+    wire_safe,
+)
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):")
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}")
@@ -108,6 +116,8 @@ def _parse(text: str) -> Uri:
     scheme_hit = _SCHEME.match(text)
     if scheme_hit is None:
         raise SipError("a URI has no scheme")
+    if has_controls(text):
+        raise SipError("a URI holds a control character")
     scheme = scheme_hit[1].lower()
     rest = text[scheme_hit.end() :]
     if scheme in ("sip", "sips"):
@@ -166,7 +176,7 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         close = text.find("]")
         literal = ip_literal(text[1:close]) if close > 0 else None
-        if literal is None or literal.version != 6:
+        if literal is None or literal.version != 6 or "%" in text[:close]:
             raise SipError("an IPv6 address is malformed")
         host, tail = text[: close + 1], text[close + 1 :].strip()
         if tail and not tail.startswith(":"):

@@ -194,6 +194,23 @@ def test_a_malformed_invite_of_a_stranger_is_recorded() -> None:
     assert [(refusal.status, refusal.reason) for refusal in side.refused] == [(400, "a header line has no colon")]
 
 
+@pytest.mark.parametrize("where", ["From", "To", "Contact", "Record-Route"])
+@pytest.mark.parametrize("what", ["\x00", "\r", "\n", "\x07"])
+def test_a_control_character_in_an_address_is_the_senders_fault(where: str, what: str) -> None:
+    for value in (f'"a{what}b" <sip:a@h>;tag=f', f"<sip:a{what}@h>;tag=f", f"<sip:a@[fe80::1%{what}]>;tag=f",
+                  f'<sip:a@h;x="{what}">;tag=f', f'<sip:a@h>;tag="{what}"'):  # fmt: skip
+        side = make_side("10.0.0.2")
+        lines = request().decode().split("\r\n")
+        kept = [line for line in lines[:-2] if not line.startswith(where + ":")]
+        data = "\r\n".join([*kept, f"{where}: {value}", "", ""]).encode()
+        answers = feed(side, data)
+        for session in side.offered:
+            session.accept(ANSWER, 1.0)
+            session.bye(None, 1.0)
+        assert [answer.status for answer in answers] in ([400], [481], [100])
+        side.endpoint.receive(data.replace(b"Call-ID: c1", b"Call-ID c1"), PEER, 1.0)
+
+
 def test_without_digest_a_challenge_becomes_a_refusal() -> None:
     side = make_side("10.0.0.2", admit=Gate(Challenge("r")))
     assert status(side, request()) == 403
