@@ -41,8 +41,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A PostgreSQL for the session: the one ``DIALROOM_TEST_POSTGRESQL`` names, else a private one."""
-    named = os.environ.get("DIALROOM_TEST_POSTGRESQL")
+    """A PostgreSQL for the session: the one ``TEST_POSTGRESQL_URL`` names, else a private one."""
+    named = os.environ.get("TEST_POSTGRESQL_URL")
     if named:
         yield named.rstrip("/")
         return

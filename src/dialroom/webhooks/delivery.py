@@ -62,6 +62,9 @@ class Deliverer:
                     pause = await self._until_next()
                 except StoreUnavailable:
                     pause = _PAUSE
+                except Exception:  # one broken row must not stop every other webhook
+                    _log.exception("webhook.round_failed")
+                    pause = _PAUSE
                 await self._sleep(pause)
         finally:
             await self._give_back()

@@ -5,11 +5,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from unittest.mock import AsyncMock
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from dialroom.core.errors import Conflict, Invalid, NotFound
+from dialroom.core.errors import Conflict, Invalid, NotFound, StoreUnavailable, Unavailable
 from dialroom.core.events import Event, new_event
 from dialroom.net.http import GuardedHttp
 from dialroom.rooms.values import Organisation
@@ -400,6 +401,29 @@ async def test_of_many_claimers_one_gets_each_delivery(
     assert sorted(task.event.data["number"] for task in claimed) == list(range(30))
     assert await any_store.webhooks.due(clock.now()) == ()
     assert await any_store.webhooks.next_due() == until
+
+
+async def test_trouble_with_the_store_does_not_stop_the_deliverer(
+    store: Store,
+    ours: Organisation,
+    clock: ManualClock,
+    receiver: Receiver,
+    endpoint: Endpoint,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for trouble in (StoreUnavailable(), Unavailable("A stored secret was changed."), RuntimeError("a bug")):
+        received = len(receiver.received)
+        with monkeypatch.context() as broken:
+            broken.setattr(store.webhooks, "due", AsyncMock(side_effect=trouble))
+            task = start()
+            await _happen(store, ours, clock, "call_1", received)
+            await _until_quiet(clock)
+        assert len(receiver.received) == received
+        await clock.advance(10)
+        await receiver.wait_for(received + 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 # --- endpoints -------------------------------------------------------------------------------------------------------
