@@ -115,7 +115,6 @@ class Server:
         await self._build_calls(prompts, snapshot)
         await self._bind_sip()
         taken_up = await Adoption(self.switchboard, self.sip, waiting).run(running, snapshot)
-        self.media.listen_link(self._on_media_link)
         sockets, services = self._build_api(snapshot)
         self.media.release_events()
         self._serve_http(services, sockets, listening)
@@ -158,13 +157,6 @@ class Server:
     async def _stop_media(self, process: MediaProcess) -> None:
         if not self._keep_calls:
             await process.stop()
-
-    def _on_media_link(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
-            _log.warning("media.link_lost")
-            return
-        _log.info("media.link_back", legs=len(snapshot.legs))
-        self.switchboard.media_is_back(snapshot)
 
     # --- calls -------------------------------------------------------------------------------------------------
 
@@ -282,6 +274,7 @@ class Server:
         settings = uvicorn.Config(
             create_app(services, sockets),
             log_config=None,
+            log_level="warning",
             access_log=False,
             lifespan="off",
             ws_max_size=256 * 1024,

@@ -78,6 +78,7 @@ class Switchboard:
         self._tones = EntryTones(desk.clock)
         self._strangers = Bucket(desk.clock, rate=10.0, burst=100)
         self.parts = LegParts(desk.media, desk.clips, self._tones.allow)
+        self._unlisten = desk.media.listen_link(self._on_media_link)
 
     @property
     def running(self) -> int:
@@ -244,13 +245,18 @@ class Switchboard:
             call.hand_over() if keep_calls else await call.leg.hang_up("server_stopped")
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=patience)
+        self._unlisten()
 
-    def media_is_back(self, snapshot: Snapshot) -> None:
-        """The link to the media process is up again: calls whose leg it does not know any more are hung up."""
+    def _on_media_link(self, snapshot: Snapshot | None) -> None:
+        """After a lost link: calls whose leg the media process does not know any more are hung up."""
+        if snapshot is None:
+            _log.warning("media.link_lost", calls=self.running)
+            return
         legs = {state.leg for state in snapshot.legs}
-        for call in tuple(self._running.values()):
-            if call.answered and call.leg.id not in legs:
-                self._start(call.leg.hang_up("media_lost"))
+        gone = [call for call in self._running.values() if call.answered and call.leg.id not in legs]
+        _log.info("media.link_back", calls=self.running, legs_lost=len(gone))
+        for call in gone:
+            self._start(call.leg.hang_up("media_lost"))
 
     def adopt(self, calls: Iterable[tuple[PhoneCall, InviteSession]]) -> None:
         """Runs calls of an earlier process."""

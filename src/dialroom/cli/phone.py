@@ -139,7 +139,6 @@ class Line:
         try:
             await asyncio.wait_for(asyncio.shield(self._answered), RING_SECONDS)
         except TimeoutError:
-            self._invite.cancel()
             raise PhoneFailure(f"nobody answered within {RING_SECONDS:g} s", 408) from None
 
     async def send_digits(self, digits: str) -> None:
@@ -189,8 +188,11 @@ class Line:
         for recording in tuple(self._recordings):
             await self.stop_recording(recording)
         if self._invite is not None and not self.ended.is_set():
-            self._invite.bye()
-            self._over("we hung up")
+            if self._answered.done():
+                self._invite.bye()
+                self._over("we hung up")
+            else:
+                self._invite.cancel()
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait({self._following})

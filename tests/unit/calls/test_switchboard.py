@@ -13,7 +13,7 @@ from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
 from dialroom.media.protocol import CloseLeg, ConfigureLeg, JoinLeg, LegSilent, OpenLeg, SourceRejected
 from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
-from tests.unit.routing.values import gateway
+from tests.unit.routing.values import gateway, number
 
 from .memory_calls import call_record
 from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
@@ -310,3 +310,35 @@ async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, c
 )
 def test_others_see_a_name_or_a_masked_number_and_never_the_number(display: str, number: str, shown: str) -> None:
     assert shown_name(replace(call_record(), from_name=display, from_number=number)) == shown
+
+
+async def test_calls_whose_leg_was_lost_with_the_media_process_are_hung_up(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    await house.recorded(lambda each: each.state == "answered")
+    house.media.lose_link()
+    house.media.legs.clear()
+    house.media.regain_link()
+    await caller.hears(Ended)
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "media_lost", 200, "server")
+
+
+async def test_a_short_break_of_the_media_link_costs_no_call(house: House, caller: SipCaller) -> None:
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    await house.recorded(lambda each: each.state == "answered")
+    house.media.lose_link()
+    house.media.regain_link()
+    caller.press(CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+
+
+async def test_room_numbers_lead_straight_in(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    house.numbers.numbers = (number(OUR_NUMBER, room=room.id),)
+    caller.dial(house.port)
+    await caller.answered()
+    record = await house.recorded(lambda each: each.state == "in_room")
+    assert "code_asked" not in [step.what for step in record.steps]
