@@ -187,7 +187,12 @@ class SipServer:
         endpoint = self._running()
         while sends := endpoint.take_sends():
             for send in sends:
-                self._send(send)
+                try:
+                    self._send(send)
+                except Exception:
+                    self.faults += 1
+                    log.exception("sip.send_failed", target=send.target.host, transport=send.target.transport)
+                    self._failed(send)
         for happening in endpoint.take_happenings():
             try:
                 self._tell(happening)

@@ -37,7 +37,16 @@ def test_the_first_via_of_several_in_one_field_is_the_top() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "SIP/2.0/UDP", "SIP/2.0/UDP h:0", "HTTP/1.1/UDP h", "SIP/2.0/UDP h;;a", "SIP/3.0/UDP h"]
+    "text",
+    [
+        "",
+        "SIP/2.0/UDP",
+        "SIP/2.0/UDP h:0",
+        "HTTP/1.1/UDP h",
+        "SIP/2.0/UDP h;;a",
+        "SIP/3.0/UDP h",
+        "SIP/2.0/UDP h;a=\x00",
+    ],
 )
 def test_a_malformed_via_is_refused(text: str) -> None:
     with pytest.raises(SipError):

@@ -202,6 +202,32 @@ def test_hanging_up_before_the_ack_waits_for_it() -> None:
     assert pair.quiet()
 
 
+def test_hanging_up_does_not_wait_for_the_ack_of_a_reinvite() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lose("ACK")
+    caller.reinvite(OTHER, pair.now)
+    pair.run(0.1)
+    callee.answer_offer(ANSWER, pair.now)
+    callee.bye(None, pair.now)
+    pair.run(1)
+    assert len(pair.sent("BYE", pair.bob)) == 1
+    assert len(pair.sent("200 INVITE")) == 2
+    pair.run(100)
+    assert pair.quiet()
+
+
+def test_a_call_that_was_not_answered_takes_neither_probe_nor_info() -> None:
+    pair = Pair()
+    caller = pair.call()
+    pair.run(1)
+    for end in (caller, pair.bob.offered[0]):
+        with pytest.raises(LocalError):
+            end.probe(pair.now)
+        with pytest.raises(LocalError):
+            end.info("text/plain", b"x", pair.now)
+
+
 def test_an_invite_without_a_description_gets_our_offer_and_answers_in_the_ack() -> None:
     pair = Pair()
     caller, callee = pair.connected(sdp=None)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from dialroom.sip.errors import SipError
-from dialroom.sip.text import Parameters, build_parameters, parameter, parse_parameters, split_outside
+from dialroom.sip.text import Parameters, build_parameters, has_controls, parameter, parse_parameters, split_outside
 from dialroom.sip.uri import parse_host_port, parse_port
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -73,7 +73,7 @@ def parse_via(text: str) -> Via:
     """The first Via of a field. Raises SipError."""
     first = split_outside(text, ",", angles=False)[0] if "," in text else text
     protocol = _PROTOCOL.match(first)
-    if protocol is None:
+    if protocol is None or has_controls(text.replace("\t", " ")):
         raise SipError("Via is malformed")
     sent_by, semicolon, parameters = first[protocol.end() :].partition(";")
     host, port = parse_host_port(sent_by)

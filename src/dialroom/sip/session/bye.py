@@ -25,15 +25,16 @@ def bye(session: Session, reason: str | None, now: float) -> None:
         cancel.cancel(session, reason, now)
         return
     refuse_pending(session, now)
-    unacknowledged = session.unacknowledged
+    unacknowledged = session.unacknowledged if session.phase is Phase.ACCEPTED else None
     session.finish(Ended(reason or "we hung up", "local"))
-    if unacknowledged is not None:
+    if unacknowledged is None:
+        session.unacknowledged = None
+        send(session, reason, now)
+    else:
         # "the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx response
         # or until the server transaction times out"
         session.bye_after_ack = reason
         accept.await_ack(session, unacknowledged, now)
-        return
-    send(session, reason, now)
 
 
 def send(session: Session, reason: str | None, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dialroom.sip.errors import LocalError
 from dialroom.sip.session import requests
 from dialroom.sip.session.context import ServerHandle
 from dialroom.sip.session.events import Info
@@ -27,6 +28,8 @@ def info(session: Session, content_type: str, body: bytes, now: float) -> None:
     """Send an INFO; a peer that refuses it stays in the call."""
     if session.phase is Phase.ENDED:
         return
+    if session.phase not in (Phase.ACCEPTED, Phase.ESTABLISHED):
+        raise LocalError("the call has not been answered")
 
     def final(_response: Response | None, status: int, _source: Address, at: float) -> None:
         requests.call_lost(session, status, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dialroom.sip.errors import LocalError
 from dialroom.sip.session import requests
 from dialroom.sip.session.context import ServerHandle
 from dialroom.sip.session.events import ProbeAnswered, ProbeFailed
@@ -27,6 +28,8 @@ def probe(session: Session, now: float) -> None:
     """Probe the peer; the outcome is an event, what to make of it is the user's."""
     if session.phase is Phase.ENDED:
         return
+    if session.phase not in (Phase.ACCEPTED, Phase.ESTABLISHED):
+        raise LocalError("the call has not been answered")
 
     def final(_response: Response | None, status: int, _source: Address, _now: float) -> None:
         if session.phase is Phase.ENDED:
