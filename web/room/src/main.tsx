@@ -9,6 +9,7 @@ import "./styles/door.css";
 import "./styles/room.css";
 import "./styles/tile.css";
 import "./styles/panel.css";
+import "./styles/toast.css";
 
 const root = document.getElementById("app");
 const address = parseAddress(location);
