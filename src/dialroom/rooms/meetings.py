@@ -134,6 +134,8 @@ class Meetings:
                 phone_number=newcomer.phone_number,
                 call=newcomer.call,
                 muted=newcomer.muted,
+                # A browser says by `publish` when its microphone is open; a phone speaks from the start.
+                tracks=Tracks(microphone=newcomer.kind != "web"),
             )
             await self._roster.seat_in(live, participant, connection, replaced=same)
         if same is not None:

@@ -103,6 +103,12 @@ async def test_the_first_to_enter_starts_the_session_and_the_last_to_leave_ends_
     assert (left.left_reason, left.left_at) == ("left", stored.ended_at)
 
 
+async def test_a_phone_speaks_from_the_start_and_a_browser_when_it_says_so(meetings: Meetings, room: Room) -> None:
+    phone = await meetings.enter(room, newcomer("Caller", kind="phone"), RecordingConnection())
+    browser = await meetings.enter(room, newcomer("Ada"), RecordingConnection())
+    assert (phone.tracks.microphone, browser.tracks.microphone) == (True, False)
+
+
 async def test_leaving_twice_is_leaving_once(meetings: Meetings, room: Room, published: list[Event]) -> None:
     ann = await meetings.enter(room, newcomer(), RecordingConnection())
     await asyncio.gather(*(meetings.leave(ann.id, "left") for _ in range(5)))
