@@ -14,8 +14,8 @@ from .tones import Samples
 RATE = 8000
 LONGEST = 3.0
 """Seconds of a prompt that are compared at most."""
-ALIKE = 0.6
-"""Correlation from which on it is the prompt; different prompts stay below 0.3."""
+ALIKE = 0.8
+"""Correlation from which on it is the prompt; different prompts stay below 0.75."""
 
 
 @functools.cache
