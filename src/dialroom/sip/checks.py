@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from dialroom.sip.errors import SipError
 from dialroom.sip.message import Request
 from dialroom.sip.session.context import ALLOW
+from dialroom.sip.text import is_token
 from dialroom.sip.uri import OtherUri
 
 SUPPORTED: Final = frozenset({"100rel"})
@@ -56,7 +57,8 @@ def inspect_require(request: Request) -> Rejection | None:
         return None
     unknown = [value for value in request.values("require") if value.lower() not in SUPPORTED]
     if unknown:
-        return Rejection(420, "a required extension is unknown", (("Unsupported", ", ".join(unknown)),))
+        named = ", ".join(value for value in unknown if is_token(value))
+        return Rejection(420, "a required extension is unknown", (("Unsupported", named),))
     return None
 
 
