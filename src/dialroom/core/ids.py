@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _LENGTH = 20
+_BYTES = 13
 _SHAPE = re.compile(r"[a-z]{2,8}_[a-z2-7]{20}")
 
 PREFIXES = frozenset(
@@ -19,7 +20,8 @@ def new_id(prefix: str) -> str:
     """A new identifier such as ``room_k3v7…``: `prefix`, ``_``, 20 random characters that are safe in URLs."""
     if prefix not in PREFIXES:
         raise ValueError(f"unknown id prefix {prefix!r}")
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))}"
+    # RFC 4648 base 32 in lower case is this alphabet; one read of randomness instead of twenty.
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(_BYTES)).decode()[:_LENGTH].lower()}"
 
 
 def is_id(text: str, prefix: str) -> bool:
