@@ -38,3 +38,17 @@ async def test_a_room_without_guests_gives_strangers_neither_token_nor_code(hous
 async def test_a_link_to_nowhere_is_said_to_be_one(house: House) -> None:
     answer = await house.api.get("/api/pages/no-such-room", headers=NOBODY)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_a_reload_is_the_same_person_and_nobody_can_become_somebody_they_see(house: House) -> None:
+    room = await house.room()
+
+    async def join(visitor: str) -> str:
+        body = {"name": "Ada", "visitor": visitor}
+        drawn = await house.api.post(f"/api/pages/{room['slug']}/token", json=body, headers=NOBODY)
+        claims = await house.services.tokens.verify_join(drawn.json()["token"])
+        return claims.identity
+
+    seen = await join("a-secret-of-this-browser")
+    assert await join("a-secret-of-this-browser") == seen
+    assert await join(seen) != seen

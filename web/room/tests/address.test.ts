@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { identityIn, keepHostKey, parseAddress, slugFrom } from "../src/model/address.js";
+import { visitorOf, keepHostKey, parseAddress, slugFrom } from "../src/model/address.js";
 
 describe("parseAddress", () => {
   it.each([
@@ -37,13 +37,13 @@ describe("keepHostKey", () => {
   });
 });
 
-describe("identityIn", () => {
+describe("visitorOf", () => {
   beforeEach(() => sessionStorage.clear());
 
   it("is the same after a reload, and another one in another room", () => {
-    const identity = identityIn("standup");
+    const identity = visitorOf("standup");
     expect(identity).toMatch(/^[0-9a-f]{24}$/);
-    expect(identityIn("standup")).toBe(identity);
-    expect(identityIn("other")).not.toBe(identity);
+    expect(visitorOf("standup")).toBe(identity);
+    expect(visitorOf("other")).not.toBe(identity);
   });
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 from fastapi import APIRouter
@@ -40,7 +41,11 @@ class PageTokenCreate(Taken):
     """Who wants to join from the page."""
 
     name: str = Field(min_length=1, max_length=120)
-    identity: str | None = Field(default=None, pattern="^[A-Za-z0-9_-]{16,64}$", description="Of an earlier visit.")
+    visitor: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_-]{16,64}$",
+        description="A random text this browser keeps to itself: with it, a reload is the same person.",
+    )
     host_key: str | None = Field(default=None, max_length=128)
 
 
@@ -73,12 +78,20 @@ async def create_page_token(slug: str, body: PageTokenCreate, context: Context) 
     token, _ = await context.tokens.issue_join(
         room.organisation,
         room.id,
-        identity=body.identity or new_id("tok"),
+        identity=_identity(room, body.visitor),
         name=body.name,
         role=role,
         ttl=PAGE_TOKEN_LIFETIME,
     )
     return PageToken(token=token, role=role, room=await _page_room(context, room))
+
+
+def _identity(room: Room, visitor: str | None) -> str:
+    """Everybody in the room sees identities, and who joins with one replaces its bearer: so it does not tell the
+    browser's secret it is made from."""
+    if visitor is None:
+        return new_id("tok")
+    return "page_" + hashlib.sha256(f"{room.id}\0{visitor}".encode()).hexdigest()[:32]
 
 
 async def _page_room(context: Context, room: Room) -> PageRoom:

@@ -11,7 +11,7 @@ from dialroom.core.clock import isoformat
 
 Time = Annotated[
     datetime,
-    PlainSerializer(isoformat, return_type=str),
+    PlainSerializer(isoformat, return_type=str, when_used="json"),
     Field(description="RFC 3339, in UTC.", examples=["2026-11-21T12:00:00.000Z"]),
 ]
 

@@ -40,14 +40,14 @@ export function keepHostKey(address: Address): Address {
 }
 
 /** Who this tab is in a room; a reload is the same person again. */
-export function identityIn(slug: string): string {
-  const key = `dialroom.identity.${slug}`;
+export function visitorOf(slug: string): string {
+  const key = `dialroom.visitor.${slug}`;
   const known = recall(sessionStorage, key);
   if (known) return known;
   const bytes = crypto.getRandomValues(new Uint8Array(12));
-  const identity = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  remember(sessionStorage, key, identity);
-  return identity;
+  const visitor = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  remember(sessionStorage, key, visitor);
+  return visitor;
 }
 
 /** What the person chose the last time. Browsers may forbid storage; then nothing is remembered. */

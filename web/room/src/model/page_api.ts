@@ -17,15 +17,15 @@ export async function readRoom(slug: string): Promise<RoomPreview> {
 export interface Visitor {
   readonly name: string;
   /** Whoever comes back with the same one takes the place of their earlier connection. */
-  readonly identity: string;
+  readonly visitor: string;
   readonly hostKey: string;
 }
 
 /** @throws DialroomError with the server's code, or `connection_lost` */
-export async function drawToken(slug: string, { name, identity, hostKey }: Visitor): Promise<string> {
+export async function drawToken(slug: string, { name, visitor, hostKey }: Visitor): Promise<string> {
   const { token } = await call(`/api/pages/${encodeURIComponent(slug)}/token`, {
     name,
-    identity,
+    visitor,
     ...(hostKey ? { host_key: hostKey } : {}),
   });
   return String(token);

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { DialroomError, type EndReason, join, LocalMedia, type Room } from "dialroom";
-import { type Address, identityIn, recall, remember } from "./address.js";
+import { type Address, visitorOf, recall, remember } from "./address.js";
 import { drawToken, type RoomPreview, readRoom } from "./page_api.js";
 import { RoomView } from "./room_view.js";
 import { Toasts } from "./toasts.js";
@@ -128,7 +128,7 @@ export class Visit {
 
   #token(): Promise<string> {
     const { slug, hostKey } = this.address;
-    return drawToken(slug, { name: this.name.value, identity: identityIn(slug), hostKey });
+    return drawToken(slug, { name: this.name.value, visitor: visitorOf(slug), hostKey });
   }
 
   async #enter(): Promise<void> {
