@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { visitorOf, keepHostKey, parseAddress, slugFrom } from "../src/model/address.js";
+import { keepHostKey, parseAddress, slugFrom, visitorOf } from "../src/model/address.js";
 
 describe("parseAddress", () => {
   it.each([

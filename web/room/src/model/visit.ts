@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { DialroomError, type EndReason, join, LocalMedia, type Room } from "dialroom";
-import { type Address, visitorOf, recall, remember } from "./address.js";
+import { type Address, recall, remember, visitorOf } from "./address.js";
 import { drawToken, type RoomPreview, readRoom } from "./page_api.js";
 import { RoomView } from "./room_view.js";
 import { Toasts } from "./toasts.js";
