@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 
 use dialroom_protocol::{Answer, Event, FromMedia, Refusal, RefusalCode, encode_from_media};
 use tracing::{info, warn};
@@ -94,12 +94,7 @@ impl Link {
         let mut batch = Vec::new();
         while let Ok(first) = inbox.recv() {
             batch.push(first);
-            loop {
-                match inbox.try_recv() {
-                    Ok(next) => batch.push(next),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
+            batch.extend(inbox.try_iter());
             drop_superseded(&mut batch);
             for message in batch.drain(..) {
                 self.take(message);

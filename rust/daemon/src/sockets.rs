@@ -78,7 +78,7 @@ impl Sockets {
             number::FIRST_PAIR..number::FIRST_STREAM => {
                 let index = ready - number::FIRST_PAIR;
                 let id = PortId(u16::try_from(index / 2).ok()?);
-                Some(if index % 2 == 0 { Socket::Rtp(id) } else { Socket::Rtcp(id) })
+                Some(if index.is_multiple_of(2) { Socket::Rtp(id) } else { Socket::Rtcp(id) })
             }
             _ => None,
         }

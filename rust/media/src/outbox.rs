@@ -34,6 +34,7 @@ pub const TAP_SAMPLES: usize = 320;
 
 /// What the recorder is told. Frames are never waited for: a recorder that lags loses some.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "frames are the rule, and boxing them would allocate for each")]
 pub enum Tap {
     /// Begin a file; the answer to `token` says whether it could be opened.
     Open {

@@ -187,7 +187,6 @@ fn on_hold_nothing_is_sent_or_mixed_and_afterwards_the_call_goes_on() {
     world.configure("leg 1", media);
     world.run(300);
     world.listen(2000);
-    assert!(world.phones[one].packets.iter().count() > 0);
     assert_eq!(world.phones[one].heard.len(), 0, "nothing is sent to a phone on hold");
     assert!(world.phones[two].hears(400.0) < QUIET, "nor heard of it");
     world.phones[one].direction = Direction::SendRecv;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 use dialroom_audio::audio::frame::{Frame, MAX_SAMPLES, Rate};
 use dialroom_audio::audio::mix::Mix;
-use dialroom_protocol::{PlaybackEnd, Speaker};
+use dialroom_protocol::PlaybackEnd;
 use slotmap::SlotMap;
 
 use crate::bridge::announcement::Announcement;
@@ -60,7 +60,7 @@ impl Bridge {
         self.inject(tick);
         self.drop_ended_announcements(tick.now);
         self.tell(tick);
-        if self.ticks % CLEAN_EVERY == 0 {
+        if self.ticks.is_multiple_of(CLEAN_EVERY) {
             group::drop_unused(&mut self.groups, self.ticks);
         }
     }
@@ -168,7 +168,7 @@ impl Bridge {
                 MemberKey::Peer(peer) => self.microphones.iter().find(|m| m.peer == peer).map(|m| &m.participant),
             };
             if let Some(participant) = participant.filter(|_| !heard.is_full()) {
-                heard.push(Speaker { participant: participant.to_string(), level: -i32::from(voice.level) });
+                heard.push((participant.clone(), -i32::from(voice.level)));
             }
         }
         self.tell_speakers(heard, &mut tick.outbox.events);

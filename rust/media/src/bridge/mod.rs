@@ -124,16 +124,18 @@ impl Bridge {
     }
 
     /// Tells who is heard if that changed, and levels now and then.
-    fn tell_speakers(&mut self, mut heard: ArrayVec<Speaker, MAX_VOICES>, events: &mut Vec<Event>) {
-        heard.sort_by_key(|speaker| -speaker.level);
-        let same = heard.len() == self.told.len()
-            && heard.iter().all(|speaker| self.told.iter().any(|told| told.participant == speaker.participant));
+    fn tell_speakers(&mut self, mut heard: ArrayVec<(Arc<str>, i32), MAX_VOICES>, events: &mut Vec<Event>) {
+        let told = |participant: &str| self.told.iter().any(|speaker| speaker.participant == participant);
+        let same = heard.len() == self.told.len() && heard.iter().all(|(participant, _)| told(participant));
         let due = !heard.is_empty() && self.ticks - self.last_told >= TELL_LEVELS_EVERY;
         if same && !due {
             return;
         }
+        heard.sort_by_key(|(_, level)| -level);
+        let speaker =
+            |(participant, level): &(Arc<str>, i32)| Speaker { participant: participant.to_string(), level: *level };
         self.last_told = self.ticks;
-        self.told = heard.to_vec();
+        self.told = heard.iter().map(speaker).collect();
         events.push(self.speakers_event());
     }
 }

@@ -10,6 +10,8 @@ mod peer_commands;
 mod peers;
 mod receive;
 mod recordings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -231,7 +231,7 @@ impl World {
         }
         let offset = destination.port() - FIRST_PORT;
         let id = PortId(offset / 2);
-        let socket = if offset % 2 == 0 { Socket::Rtp(id) } else { Socket::Rtcp(id) };
+        let socket = if offset.is_multiple_of(2) { Socket::Rtp(id) } else { Socket::Rtcp(id) };
         self.shard.receive(self.now, socket, source, bytes);
     }
 
