@@ -35,6 +35,13 @@ async def test_a_change_changes_only_what_is_named(house: House) -> None:
     assert answer.json()["errors"][0]["field"] == "body.name"
 
 
+async def test_times_are_kept_as_given_and_told_in_utc(house: House) -> None:
+    room = await house.room(opens_at="2030-01-01T12:00:00+02:00")
+    assert room["opens_at"] == "2030-01-01T10:00:00.000Z"
+    changed = (await house.api.patch(f"/api/rooms/{room['id']}", json={"expires_at": "2030-01-02T00:00:00Z"})).json()
+    assert (changed["opens_at"], changed["expires_at"]) == (room["opens_at"], "2030-01-02T00:00:00.000Z")
+
+
 async def test_turning_dial_in_off_takes_the_code_away_and_on_draws_one(house: House) -> None:
     room = await house.room()
     off = (await house.api.patch(f"/api/rooms/{room['id']}", json={"dial_in": False})).json()
