@@ -10,12 +10,12 @@ import asyncio
 import csv
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.delay import percentile
 from bench.machine import cpus
+from bench.media_density import Say
 from bench.process import BenchError, Process
 from bench.server import Server, serving
 
@@ -68,7 +68,7 @@ class Results:
     memory: Memory | str
 
 
-async def measure(plan: Plan, say: Callable[[str], None]) -> Results:
+async def measure(plan: Plan, say: Say) -> Results:
     """Runs the plan against one freshly started server."""
     with tempfile.TemporaryDirectory(prefix="dialroom-bench-") as name:
         folder = Path(name)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load
-from bench.media_density import SUBJECTS
+from bench.media_density import SUBJECTS, Say
 from bench.process import BenchError
 from bench.subjects import Subject
 
@@ -46,7 +46,7 @@ class Delay:
 Results = dict[str, Delay | str]
 
 
-async def measure(plan: Plan, say: Callable[[str], None]) -> Results:
+async def measure(plan: Plan, say: Say) -> Results:
     """Phone to phone, for each subject that has rooms."""
     results: Results = {}
     for subject in SUBJECTS:

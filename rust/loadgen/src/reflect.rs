@@ -9,14 +9,19 @@ use std::thread;
 use std::time::Instant;
 
 use serde_json::json;
+use socket2::SockRef;
 
 use crate::options::Options;
 use crate::phone::tell;
 use crate::syscall::{BATCH, Epoll, ReceiveBatch, SendBatch};
 
+/// As much as the media process asks for: some ticks of a thousand phones.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
 /// Reflects until the time is over.
 pub fn run(options: &Options) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
     tell(&json!({ "address": socket.local_addr()?.to_string() }))?;
     let end = Instant::now() + options.measured;
     let mut mirror = Mirror { socket, received: ReceiveBatch::new(), sending: SendBatch::new() };
