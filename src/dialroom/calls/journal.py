@@ -42,6 +42,7 @@ class CallJournal:
         self._clock = clock
         self._writing = asyncio.Lock()
         self._unwritten: list[Event] = []
+        self._behind = False
 
     # --- what the flow says ------------------------------------------------------------------------------------
 
@@ -134,6 +135,12 @@ class CallJournal:
         self.record = self.record.with_step(self._clock.now(), what, detail)
         _log.info(f"call.{what}", call=self.record.id)
 
+    async def flush(self) -> bool:
+        """Writes what the database did not take; whether nothing is left to write."""
+        if self._behind:
+            await self._write()
+        return not self._behind
+
     async def _write(self, *events: Event) -> None:
         self._unwritten.extend(events)
         resume = self.snapshot(self.stage)
@@ -142,8 +149,10 @@ class CallJournal:
             try:
                 await self._store.save(self.record, pending, resume=resume)
             except StoreUnavailable:
+                self._behind = True
                 _log.warning("call.not_stored", call=self.record.id)
             else:
+                self._behind = False
                 del self._unwritten[: len(pending)]
 
 

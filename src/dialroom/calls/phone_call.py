@@ -11,6 +11,7 @@ from dialroom.calls.negotiation import MediaSide
 from dialroom.calls.resume import Resume, encode_resume
 from dialroom.calls.sip_leg import LegParts, SipLeg
 from dialroom.core.ending import Ending
+from dialroom.core.errors import StoreUnavailable
 from dialroom.flows.conversation import Conversation
 from dialroom.flows.dial_in import dial_in
 from dialroom.flows.leg import LegGoneError
@@ -21,6 +22,8 @@ from dialroom.sip.errors import LocalError
 from dialroom.sip.session.state import Phase
 
 _log = structlog.get_logger("dialroom.calls")
+SETTLE_SECONDS = 2.0
+SETTLE_TRIES = 1800
 
 
 class PhoneCall:
@@ -67,11 +70,30 @@ class PhoneCall:
             statistics = await self.leg.close()
             if self._ending is not None:
                 await self.journal.ended(self._ending, statistics)
+        await self._settle()
 
     def hand_over(self) -> None:
         """This process stops; the call goes on in the next one, from what is stored."""
         self.leg.handed_over = True
         self._over.set()
+
+    async def _settle(self) -> None:
+        """While the database is away a call can end without anybody being told: they are, when it is back."""
+        for _ in range(SETTLE_TRIES):
+            if await self._has_left() and await self.journal.flush():
+                return
+            await self.conversation.clock.sleep(SETTLE_SECONDS)
+        _log.error("call.never_stored", call=self.id)
+
+    async def _has_left(self) -> bool:
+        seat = self.journal.record.participant
+        if seat is None or self.leg.handed_over:
+            return True
+        try:
+            await self.conversation.meetings.leave(seat, "lost")
+        except StoreUnavailable:
+            return False
+        return True
 
     async def _follow(self) -> None:
         try:

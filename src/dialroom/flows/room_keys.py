@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from dialroom.core.errors import NotFound
+from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.leg import Leg, LegGoneError
 from dialroom.flows.stages import InRoom
@@ -102,7 +102,8 @@ async def stay_in_room(
     finally:
         # After a crash of ours or a hang-up nobody may be left as a ghost; a process that hands over leaves the seat.
         if not c.leg.handed_over:
-            await c.meetings.leave(stay.participant.id, "left")
+            with contextlib.suppress(StoreUnavailable):  # whoever runs the call tries again
+                await c.meetings.leave(stay.participant.id, "left")
 
 
 class Stay:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from dialroom.core.errors import StoreUnavailable
 from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.rooms.values import Participant, Room, Session
@@ -56,6 +57,7 @@ class MemoryMeetings:
         self.sessions: dict[str, Session] = {}
         self.participants: dict[str, Participant] = {}
         self.events: list[Event] = []
+        self.away = False
 
     async def running(self) -> tuple[tuple[Session, Room | None, tuple[Participant, ...]], ...]:
         return tuple(
@@ -81,6 +83,8 @@ class MemoryMeetings:
         participants: Sequence[Participant] = (),
         events: Sequence[Event] = (),
     ) -> None:
+        if self.away:
+            raise StoreUnavailable
         self.sessions.update({session.id: session for session in sessions})
         self.participants.update({participant.id: participant for participant in participants})
         self.events.extend(events)

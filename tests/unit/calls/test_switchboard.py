@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from dialroom.calls import phone_call
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
@@ -342,3 +343,24 @@ async def test_room_numbers_lead_straight_in(house: House, caller: SipCaller) ->
     await caller.answered()
     record = await house.recorded(lambda each: each.state == "in_room")
     assert "code_asked" not in [step.what for step in record.steps]
+
+
+async def test_a_call_that_ends_while_the_database_is_away_leaves_no_ghost(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phone_call, "SETTLE_SECONDS", 0.01)
+    room = await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+    house.calls.away = house.meeting_store.away = True
+    caller.invite.bye()
+    await until(lambda: not house.media.legs)
+    assert house.people(room) == ["phone"]
+    assert house.record.state == "in_room"
+    house.calls.away = house.meeting_store.away = False
+    await until(lambda: house.people(room) == [])
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("completed", "caller_hung_up", 200, "caller")
+    assert house.calls.told[-1] == "call.ended"
