@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from starlette.websockets import WebSocket
 
-from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, origin_allowed
+from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, converse
 from dialroom.auth.keys import ApiKeys
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import Clock
@@ -44,26 +44,20 @@ class LiveEvents:
 
     async def serve(self, websocket: WebSocket) -> None:
         """The life of one socket."""
-        if not origin_allowed(websocket, self._allowed_origins):
-            await websocket.close(4003)
-            return
-        await websocket.accept()
-        socket = QueuedSocket(websocket, self._clock)
-        writing = asyncio.get_running_loop().create_task(socket.write())
+        scheme, _, key = websocket.headers.get("authorization", "").partition(" ")
+        talk = partial(self._talk, key if scheme.lower() == "bearer" else None)
+        await converse(websocket, self._clock, self._allowed_origins, talk)
+
+    async def _talk(self, header_key: str | None, socket: QueuedSocket) -> None:
         try:
-            await self._stream(websocket, socket)
+            await self._stream(await self._subscription(socket, header_key), socket)
         except DialroomError as error:
             socket.send({"type": "error", "code": error.code, "detail": error.detail, "fix": error.fix})
             socket.close(4001)
         except SocketOver:
-            pass  # the other end is gone: there is nobody to tell
-        finally:
-            socket.close(1000)
-            await writing
+            return  # the other end is gone: there is nobody to tell
 
-    async def _stream(self, websocket: WebSocket, socket: QueuedSocket) -> None:
-        scheme, _, header_key = websocket.headers.get("authorization", "").partition(" ")
-        subscription = await self._subscription(socket, header_key if scheme.lower() == "bearer" else None)
+    async def _stream(self, subscription: Subscription, socket: QueuedSocket) -> None:
         organisation = (await self._keys.authenticate(subscription.key)).organisation
         unknown = sorted(set(subscription.events) - set(EVENT_TYPES))
         if unknown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import structlog
@@ -11,7 +10,7 @@ from starlette.websockets import WebSocket
 from dialroom.api.room_socket import messages
 from dialroom.api.room_socket.connection import BrowserConnection
 from dialroom.api.room_socket.hub import RoomSockets
-from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, origin_allowed
+from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, converse
 from dialroom.core.clock import Clock
 from dialroom.core.errors import DialroomError, Forbidden, Invalid, TokenRefused
 from dialroom.rooms.directory import MAX_NAME
@@ -36,23 +35,17 @@ class RoomSocketEndpoint:
 
     async def serve(self, websocket: WebSocket) -> None:
         """The life of one socket."""
-        if not origin_allowed(websocket, self._allowed_origins):
-            await websocket.close(4003)
-            return
-        await websocket.accept()
-        socket = QueuedSocket(websocket, self._clock)
-        writing = asyncio.get_running_loop().create_task(socket.write())
+        await converse(websocket, self._clock, self._allowed_origins, self._talk)
+
+    async def _talk(self, socket: QueuedSocket) -> None:
         connection: BrowserConnection | None = None
         try:
             connection = await self._let_in(socket)
             if connection is not None:
-                await self._converse(connection, socket)
+                await self._answer_all(connection, socket)
         except SocketOver:
             if connection is not None:
                 await self._sockets.socket_lost(connection, socket)
-        finally:
-            socket.close(1000)
-            await writing
 
     async def _let_in(self, socket: QueuedSocket) -> BrowserConnection | None:
         text = await socket.read(FIRST_MESSAGE_SECONDS)
@@ -73,7 +66,7 @@ class RoomSocketEndpoint:
         socket.send({"type": "ok", "id": request.id, **seated.fields})
         return seated.connection
 
-    async def _converse(self, connection: BrowserConnection, socket: QueuedSocket) -> None:
+    async def _answer_all(self, connection: BrowserConnection, socket: QueuedSocket) -> None:
         while True:
             text = await socket.read()
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ SILENCE_SECONDS = 45.0
 REQUESTS_PER_SECOND = 40.0
 REQUESTS_AT_ONCE = 200.0
 TOO_SLOW = 4008
+FOREIGN_ORIGIN = 4003
 
 
 class SocketOver(Exception):  # noqa: N818 - named for what happened
@@ -84,3 +86,20 @@ def origin_allowed(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
     if origin is None or "*" in allowed:
         return True
     return origin in allowed or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+async def converse(
+    websocket: WebSocket, clock: Clock, allowed: tuple[str, ...], talk: Callable[[QueuedSocket], Awaitable[None]]
+) -> None:
+    """The life of one socket: accepted unless a foreign page opened it, then ``talk``; closed when that returns."""
+    if not origin_allowed(websocket, allowed):
+        await websocket.close(FOREIGN_ORIGIN)
+        return
+    await websocket.accept()
+    socket = QueuedSocket(websocket, clock)
+    writing = asyncio.get_running_loop().create_task(socket.write())
+    try:
+        await talk(socket)
+    finally:
+        socket.close(1000)
+        await writing
