@@ -74,6 +74,8 @@ struct Batches {
 impl Worker {
     /// Works until told to stop.
     pub fn run(mut self) -> io::Result<()> {
+        let raised = syscall::raise_priority();
+        tracing::info!(raised, "the packet thread runs");
         let mut batches =
             Batches { receive: ReceiveBatch::new(), send: SendBatch::new(), ready: Vec::with_capacity(256) };
         while !self.stop.load(Ordering::Relaxed) {

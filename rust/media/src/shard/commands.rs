@@ -30,6 +30,10 @@ impl Shard {
         opener: &mut dyn PortOpener,
     ) -> Option<Answer> {
         self.counters.commands += 1;
+        if self.is_idle() {
+            // Nothing was due while there was nothing.
+            self.slot = self.clock.micros(now) / 1000;
+        }
         let name = command.name();
         let result = catch_unwind(AssertUnwindSafe(|| self.carry_out(now, token, command, opener)));
         self.settle(now);
