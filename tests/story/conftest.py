@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
 from .support.stage import StorySet
-from .support.time_machine import TimeMachinePolicy
+from .support.time_machine import TimeMachine
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    return TimeMachinePolicy()
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], TimeMachine]]:
+    """Stories run in their own time."""
+    return {"own time": TimeMachine}
 
 
 @pytest.fixture

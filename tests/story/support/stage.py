@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,5 @@ def silent_prompts() -> Prompts:
 
 
 def at(seconds: float) -> datetime:
-    from datetime import timedelta
-
+    """That long after the story began."""
     return START + timedelta(seconds=seconds)

@@ -45,10 +45,3 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
-
-
-class TimeMachinePolicy(asyncio.DefaultEventLoopPolicy):
-    """Makes every new loop a time machine."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return TimeMachine()
