@@ -79,7 +79,9 @@ def test_every_licence_allows_shipping() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+    text = page.read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r'(?:src|srcset)="(docs/[^"]+)"', text)
+    for target in targets:
         if "://" not in target and not target.startswith("mailto:"):
             assert (page.parent / target).exists(), f"{named(page)} links to {target}"
 
@@ -103,7 +105,7 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     from dialroom.cli import app
 
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"(?:^|bin/)dialroom ([a-z][a-z-]+)", code(page), re.MULTILINE)) <= commands
+    assert set(re.findall(r"(?:^|^\$ |bin/)dialroom ([a-z][a-z-]+)", code(page), re.MULTILINE)) <= commands
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
