@@ -1,0 +1,110 @@
+"""The server as a whole, with its real media process and a real call by the test phone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from dialroom.cli.own_media import own_media
+from dialroom.cli.phone import PhoneFailure, TestPhone
+from dialroom.config import Config, load_config
+from dialroom.core.errors import ConfigError
+from dialroom.media.process import MediaProcessError, find_binary
+from dialroom.server import Doors, Server
+
+
+@pytest.fixture
+async def folder() -> AsyncIterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dialroom-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def _media_is_built() -> None:
+    try:
+        find_binary()
+    except MediaProcessError as error:
+        pytest.skip(f"THE MEDIA PROCESS IS NOT BUILT, the server is not tested: {error}")
+
+
+def config(folder: Path, **values: Any) -> Config:
+    ours = {"http_port": 0, "sip_host": "127.0.0.1", "sip_port": 0, "webrtc_port": 0}
+    return load_config(environ={}, data_dir=folder, **{**ours, **values})
+
+
+def busy_port() -> socket.socket:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    return taken
+
+
+async def test_a_taken_http_port_is_named_with_what_to_do(folder: Path) -> None:
+    with busy_port() as taken, pytest.raises(ConfigError, match=r"HTTP cannot listen on 127\.0\.0\.1") as refused:
+        await Server(config(folder, http_port=taken.getsockname()[1])).start()
+    assert "DIALROOM_HTTP_PORT" in refused.value.fix
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_taken_sip_port_is_named_and_nothing_stays_behind(folder: Path) -> None:
+    with busy_port() as taken, pytest.raises(ConfigError, match=r"SIP cannot listen on 127\.0\.0\.1") as refused:
+        await Server(config(folder, sip_port=taken.getsockname()[1])).start()
+    assert "DIALROOM_SIP_PORT" in refused.value.fix
+    assert not (folder / "media.pid").exists()
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_wrong_prompts_folder_is_named(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="prompts_dir"):
+        await Server(config(folder, prompts_dir=folder / "nowhere")).start()
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_phone_calls_is_in_the_room_and_the_next_start_knows_it(folder: Path) -> None:
+    server = Server(config(folder))
+    doors = await server.start()
+    assert doors.first is not None
+    said: list[str] = []
+    async with own_media() as media, TestPhone.open(media, said.append) as phone:
+        with pytest.raises(PhoneFailure, match="404"):
+            await phone.dial(target(doors).replace("1000", "2000"))
+        line = await phone.dial(target(doors), caller="Ada", codecs=["PCMU"])
+        await line.send_digits(doors.first.room.code or "")
+        async with (
+            asyncio.timeout(20),
+            httpx2.AsyncClient(
+                base_url=doors.base_url, headers={"Authorization": f"Bearer {doors.first.api_key}"}
+            ) as api,
+        ):
+            while (await last_call(api))["state"] != "in_room":  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.05)
+            record = await last_call(api)
+        assert record["codec"] == "PCMU"
+        assert record["from_name"] == "Ada"
+        await server.stop()
+        async with asyncio.timeout(10):
+            await line.ended.wait()
+        assert line.ending == "the other side hung up"
+        await line.hang_up()
+    again = Server(config(folder))
+    doors = await again.start()
+    assert doors.first is None
+    assert doors.calls_taken_up == 0
+    await again.stop()
+
+
+async def last_call(api: httpx2.AsyncClient) -> dict[str, Any]:
+    items = (await api.get("/api/calls")).json()["items"]
+    call: dict[str, Any] = items[0]
+    return call
+
+
+def target(doors: Doors) -> str:
+    return f"sip:1000@{doors.sip_host}:{doors.sip_port}"
