@@ -35,7 +35,7 @@ fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or later is needed; this is $(python3 --version)"
 command -v cargo >/dev/null || fail "Rust is needed: install rustup, or Debian's rustup package, then run this again"
 command -v npm >/dev/null || fail "Node.js 20 with npm is needed"
-node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || fail "Node.js 20 or later is needed; this is $(node --version)"
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || fail "Node.js 20 or later is needed; this is $(node --version)"
 
 if [ ! -x .venv/bin/python ]; then
   say "Making the Python environment"
