@@ -25,7 +25,7 @@ LONGEST_RETRY_SECONDS = 1.0
 SHORT_LIFE_SECONDS = 1.0
 READ_BYTES = 64 * 1024
 
-Revive = Callable[[], Awaitable[None]]
+Revive = Callable[[], Awaitable[object]]
 
 
 class MediaClient(MediaPlane):

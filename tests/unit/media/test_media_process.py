@@ -12,6 +12,7 @@ import pytest
 
 from dialroom.media import protocol as p
 from dialroom.media.client import MediaClient
+from dialroom.media.framing import FrameReader, decode_from_media, encode_request
 from dialroom.media.plane import MediaRefused
 from dialroom.media.process import MediaProcess, MediaProcessSettings
 
@@ -266,7 +267,7 @@ async def test_a_running_process_is_adopted(process: MediaProcess, data_dir: Pat
 
 
 async def test_a_process_that_died_is_started_anew_and_the_client_finds_it(process: MediaProcess) -> None:
-    client = MediaClient(process.url, revive=_revive(process), patience=10)
+    client = MediaClient(process.url, revive=process.ensure, patience=10)
     snapshot = await client.connect()
     back: asyncio.Future[p.Snapshot] = asyncio.get_running_loop().create_future()
     client.listen_link(lambda s: back.set_result(s) if s is not None and not back.done() else None)
@@ -277,13 +278,6 @@ async def test_a_process_that_died_is_started_anew_and_the_client_finds_it(proce
     await client.close()
 
 
-def _revive(process: MediaProcess):  # type: ignore[no-untyped-def]
-    async def revive() -> None:
-        await process.ensure()
-
-    return revive
-
-
 async def test_a_port_that_is_taken_is_said_so(process: MediaProcess, client: MediaClient, data_dir: Path) -> None:
     log = (data_dir / "media.log").read_text()
     port = int(log.split("web_rtc_port=")[1].split()[0])
@@ -292,6 +286,30 @@ async def test_a_port_that_is_taken_is_said_so(process: MediaProcess, client: Me
     settings = MediaProcessSettings(folder, rtp_address="127.0.0.1", rtp_ports="0", webrtc_port=port)
     with pytest.raises(Exception, match="choose --webrtc-port"):
         await MediaProcess(settings).ensure()
+
+
+async def test_another_version_of_the_protocol_is_refused(process: MediaProcess) -> None:
+    reader, writer = await asyncio.open_unix_connection(process.url.removeprefix("unix:"))
+    writer.write(encode_request(p.Request(id=5, command=p.Hello(protocol=99))))
+    frames = FrameReader()
+    bodies: list[bytes] = []
+    while not bodies:
+        bodies = frames.feed(await reader.read(4096))
+    writer.close()
+    reply = decode_from_media(bodies[0])
+    assert isinstance(reply, p.Reply)
+    assert isinstance(reply.answer, p.Refused)
+    assert reply.answer.code == "protocol_mismatch"
+
+
+async def test_noise_on_the_control_socket_ends_nothing(process: MediaProcess, client: MediaClient) -> None:
+    for noise in (b"", b"\xff" * 100, b"\x00\x00\x00\x05hello", b"GET / HTTP/1.1\r\n\r\n"):
+        reader, writer = await asyncio.open_unix_connection(process.url.removeprefix("unix:"))
+        writer.write(noise)
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    await client.perform(p.Ping())
 
 
 async def test_metrics_count_what_happens(client: MediaClient, phones: list[Phone]) -> None:
