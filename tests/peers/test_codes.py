@@ -24,7 +24,7 @@ def test_the_right_code_typed_with_pound_leads_in(server: DialroomServer, room: 
     phone.hears_prompt("welcome_enter_code")
     phone.press(room.code + "#")
     assert server.participant(room, "phone")["phone_number"] == "+15550001111"
-    phone.hears_prompt("only_you")
+    phone.hears_prompt("you_are_the_first")
 
 
 def test_a_code_typed_while_the_welcome_still_plays_and_without_pound_leads_in(
@@ -35,7 +35,7 @@ def test_a_code_typed_while_the_welcome_still_plays_and_without_pound_leads_in(
     phone.press(room.code)
     server.participant(room, "phone")
     assert steps(server.call()).count("code_accepted") == 1
-    phone.hears_prompt("only_you")
+    phone.hears_prompt("you_are_the_first")
 
 
 def test_a_wrong_code_is_said_so_and_the_right_one_still_leads_in(

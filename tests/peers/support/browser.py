@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-sync",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
+    "--auto-accept-this-tab-capture",
+    "--auto-select-desktop-capture-source=Entire screen",
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 ]
@@ -34,6 +36,16 @@ LISTEN = """
     const audio = constraints.audio && { ...(constraints.audio === true ? {} : constraints.audio), ...raw };
     return open.call(this, { ...constraints, audio });
   };
+  const Socket = window.WebSocket;
+  window.sockets = { open: new Set(), blocked: false };
+  window.WebSocket = new Proxy(Socket, {
+    construct(target, [url, ...more]) {
+      // Port 9 discards: what goes there is as lost as on a network that is down.
+      const socket = new target(window.sockets.blocked ? "ws://127.0.0.1:9/" : url, ...more);
+      window.sockets.open.add(socket);
+      return socket;
+    },
+  });
   const Original = window.RTCPeerConnection;
   const ears = { connections: [], analysers: new Map(), context: null };
   window.RTCPeerConnection = new Proxy(Original, {
@@ -154,13 +166,39 @@ class Browser:
 
     def sees_video_of(self, name: str) -> None:
         """Waits until the tile with this name shows moving pictures."""
-        video = self.tile(name).locator("video").first
+        self.sees_moving(self.tile(name).locator("video").first)
+
+    def sees_moving(self, video: Locator) -> None:
+        """Waits until this picture moves: frames with content that follow each other."""
         video.wait_for(timeout=10_000)
         self._wait_until(
-            lambda: bool(video.evaluate("video => video.videoWidth > 0 && video.currentTime > 0.5")),
+            lambda: bool(video.evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames > 10")),
             15,
-            f"the picture of {name} does not move",
+            "the picture does not move",
         )
+        assert video.evaluate("video => video.videoWidth") > 0
+
+    def sees_speaking(self, name: str) -> None:
+        """Waits until the tile with this name is marked as that of somebody who speaks."""
+        self._sees_speaking(name, "true")
+
+    def sees_silent(self, name: str) -> None:
+        """Waits until it is not."""
+        self._sees_speaking(name, "false")
+
+    def _sees_speaking(self, name: str, speaking: str) -> None:
+        tile = self.tile(name)
+        self._wait_until(
+            lambda: tile.get_attribute("data-speaking") == speaking, 15, f"{name}: speaking never became {speaking}"
+        )
+
+    def cut_socket(self) -> None:
+        """The network takes the room's WebSocket away, and no new one comes through."""
+        self.page.evaluate("window.sockets.blocked = true; window.sockets.open.forEach(socket => socket.close(3000))")
+
+    def restore_socket(self) -> None:
+        """WebSockets come through again."""
+        self.page.evaluate("window.sockets.blocked = false")
 
     def tile(self, name: str) -> Locator:
         """The tile with this name."""
