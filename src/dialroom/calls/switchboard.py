@@ -129,7 +129,8 @@ class Switchboard:
         admission = self.desk.gatekeeper.identify(facts)
         gateway = admission.gateway if isinstance(admission, Admitted) else None
         asked = CallFacts(facts.request_user, facts.to_user, gateway)
-        decision = decide(asked, await self._candidates(asked))
+        candidates = await self._candidates(asked)
+        decision = decide(asked, candidates)
         record = self._record(facts, decision, gateway)
         record = replace(record, trace=admission.trace + decision.trace)
         journal = CallJournal(record, self.desk.calls, self.desk.clock)
@@ -138,7 +139,7 @@ class Switchboard:
             await journal.ended(refused(decision.status, decision.reason), None)
             return
         await journal.received()
-        number = await self._number(decision)
+        number = next(each for each in candidates if each.id == decision.number.id)
         call = self._phone_call(invite, journal, number, decision)
         await self._run(call, invite)
 
@@ -222,15 +223,8 @@ class Switchboard:
 
     async def _candidates(self, facts: CallFacts) -> list[Number]:
         spelled = dict.fromkeys(spelling for _, wanted in facts.asked_for() for spelling in wanted)
-        return [number for spelling in spelled for number in await self.desk.numbers.dialled(spelling)]
-
-    async def _number(self, decision: Decision) -> Number:
-        if decision.number is None:
-            raise ValueError("a call that is taken has a number")
-        number = await self.desk.numbers.find(decision.number.organisation, decision.number.id)
-        if number is None:
-            raise StoreUnavailable("The number was deleted while it was called.")
-        return number
+        found = await asyncio.gather(*(self.desk.numbers.dialled(spelling) for spelling in spelled))
+        return [number for numbers in found for number in numbers]
 
     def _side(self, invite: InviteSession) -> MediaSide:
         source = invite.facts.source_host
