@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands, so that ``--help`` is there at o
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -159,8 +160,17 @@ def _load(config: Path | None) -> Config:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     import uvloop
 
+    async def until_terminated() -> T:
+        # SIGTERM ends a command like Ctrl-C does, so that what it started (a media process) is stopped with it.
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        try:
+            return runner.run(until_terminated())
+        except asyncio.CancelledError:
+            raise typer.Exit(128 + signal.SIGTERM) from None
 
 
 def _shown(value: object) -> str:

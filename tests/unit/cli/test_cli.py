@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -19,8 +20,8 @@ Run = Callable[..., tuple[int, str, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs ``dialroom …`` in an empty folder; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DIALROOM_CONFIG", "DIALROOM_DATA_DIR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("DIALROOM_")]:
+        monkeypatch.delenv(name)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dialroom", *arguments])
