@@ -82,6 +82,7 @@ fn start_log(shape: LogShape) {
 
 fn run(config: &Config) -> Result<(), String> {
     let signals = StopSignals::block();
+    let open_files = syscall::raise_open_files();
     let internal = |error: io::Error| format!("the system refused: {error}");
     let now = Instant::now();
 
@@ -115,7 +116,7 @@ fn run(config: &Config) -> Result<(), String> {
 
     let shard = Shard::new(shard_config(config, web_rtc_port, &instance)?, now);
     tell_ready(config, &url, web_rtc_port).map_err(internal)?;
-    tracing::info!(instance, control = url, web_rtc_port, "the media process is ready");
+    tracing::info!(instance, control = url, web_rtc_port, open_files, "the media process is ready");
     let worker = Worker { shard, sockets, streams, inbox, waker, link: to_link, recorder, stop };
     let result = worker.run().map_err(internal);
     if let ControlAddress::Unix(path) = &config.control {

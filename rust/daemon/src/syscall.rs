@@ -323,6 +323,19 @@ impl StopSignals {
     }
 }
 
+/// Raises the limit of open files to what the system allows, for a socket pair per leg that never speaks; the limit.
+pub fn raise_open_files() -> u64 {
+    // SAFETY: the structure is plain, filled by the first call and only read by the second.
+    unsafe {
+        let mut limit = mem::zeroed::<libc::rlimit>();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
+            return 0;
+        }
+        let wanted = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &wanted) == 0 { wanted.rlim_cur } else { limit.rlim_cur }
+    }
+}
+
 /// Lets the calling thread run before others, if the system permits that; whether it did.
 pub fn raise_priority() -> bool {
     // SAFETY: no pointers are passed. On Linux the value belongs to the calling thread.

@@ -86,7 +86,9 @@ pub struct StreamPacket {
 /// Datagrams, events and answers of one step; its buffers are used again and again.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Only grows; the first `used` bytes are datagrams.
     bytes: Vec<u8>,
+    used: usize,
     entries: Vec<Entry>,
     /// Packets for ICE-TCP connections.
     pub stream_packets: Vec<StreamPacket>,
@@ -107,7 +109,7 @@ impl Outbox {
     /// An outbox with room for a busy step, so that sending does not allocate.
     pub fn new() -> Self {
         Self {
-            bytes: Vec::with_capacity(1 << 20),
+            bytes: vec![0; 1 << 20],
             entries: Vec::with_capacity(4096),
             events: Vec::with_capacity(256),
             ..Self::default()
@@ -122,11 +124,12 @@ impl Outbox {
         destination: SocketAddr,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Option<usize> {
-        let start = self.bytes.len();
-        self.bytes.resize(start + MAX_DATAGRAM, 0);
-        let length = write(&mut self.bytes[start..]);
-        self.bytes.truncate(start + length.unwrap_or(0));
-        let length = length?;
+        let start = self.used;
+        if self.bytes.len() < start + MAX_DATAGRAM {
+            self.bytes.resize(2 * (start + MAX_DATAGRAM), 0);
+        }
+        let length = write(&mut self.bytes[start..start + MAX_DATAGRAM])?;
+        self.used = start + length;
         self.entries.push(Entry { socket, destination, start: start as u32, length: length as u32 });
         Some(length)
     }
@@ -149,7 +152,7 @@ impl Outbox {
     /// Forgets the datagrams handed out.
     pub fn clear_datagrams(&mut self) {
         self.entries.clear();
-        self.bytes.clear();
+        self.used = 0;
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::World;
 use common::phone::Phone;
-use dialroom_protocol::{CodecName, Command, Event, PlayItem, Slot, TrackSource};
+use dialroom_protocol::{Answer, CodecName, Command, Event, PlayItem, Slot, TrackSource};
 
 const LOUD: f64 = 2000.0;
 const QUIET: f64 = 200.0;
@@ -179,4 +179,30 @@ fn a_closed_peer_leaves_nothing_behind() {
     world.listen(500);
     assert!(world.phones[phone].hears(1000.0) < QUIET);
     assert_eq!(world.shard.metrics()["dialroom_media_peers"], 0.0);
+}
+
+#[test]
+fn a_browser_that_lost_its_connection_comes_back_without_leaving() {
+    let mut world = World::new();
+    world.open_bridge("room");
+    let phone = world.call_into("room", Phone::new(1, 400.0));
+    let browser = world.join("room", 1, 1000.0);
+    world.run(500);
+    world.browsers[browser].cut = true;
+    world.run(30_000);
+    assert!(world.has_event(|event| matches!(event, Event::PeerDisconnected { .. })));
+    world.browsers[browser].cut = false;
+    let (offer, pending) = world.browsers[browser].restart();
+    let answer = world.request(Command::RestartPeer { peer: "peer 1".into(), offer });
+    let Ok(Some(Answer::PeerOpened { answer })) = answer else {
+        panic!("the restart is answered by {answer:?}");
+    };
+    world.browsers[browser].take_answer(pending, &answer);
+    let told = |world: &World| world.count_events(|event| matches!(event, Event::PeerConnected { .. }));
+    world.run_until(|world| told(world) == 2);
+    world.run(1000);
+    world.listen(1000);
+    assert!(world.phones[phone].hears(1000.0) > LOUD);
+    assert!(world.browsers[browser].hears(400.0) > LOUD);
+    assert!(!world.has_event(|event| matches!(event, Event::PeerEnded { .. })));
 }

@@ -136,10 +136,9 @@ impl Bridge {
         };
         let Self { voices, announcements, groups, narrow, wide, ticks, .. } = self;
         let mix = if codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
-        let mut own = Own::default();
-        own.collect(key, leg, voices, announcements);
+        let own = Own::collect(key, leg, voices, announcements);
         let kind = Kind { codec, ptime, gain: leg.gain };
-        if own.count == 0 && leg.playback.is_none() {
+        if own.is_none() && leg.playback.is_none() {
             match group::find(groups, kind, *ticks, mix) {
                 Ok(group) => {
                     tap(leg.told_tap, Some(&group.frame), outbox);
@@ -153,7 +152,7 @@ impl Bridge {
         if std::mem::take(&mut leg.shared) {
             resume(leg, groups, kind);
         }
-        render_own(leg, mix, &own, outbox);
+        render_own(leg, mix, own.as_ref().map(Own::samples), outbox);
         tap(leg.told_tap, leg.stream.as_ref().map(|stream| &stream.told), outbox);
         leg.send_own(outbox);
     }
@@ -179,39 +178,28 @@ impl Bridge {
 struct Own {
     sum: [i16; MAX_SAMPLES],
     length: usize,
-    count: u32,
-}
-
-impl Default for Own {
-    fn default() -> Self {
-        Self { sum: [0; MAX_SAMPLES], length: 0, count: 0 }
-    }
 }
 
 impl Own {
-    fn collect(&mut self, key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) {
-        let rate = leg.rate();
-        if let Some(voice) = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)) {
-            self.add(voice.sound.at(rate));
-        }
+    /// None for most: who only listens hears all.
+    fn collect(key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<Self> {
         let participant = leg.membership.as_ref().map(|membership| &membership.participant);
-        for announcement in announcements {
-            if announcement.except.is_some() && announcement.except.as_ref() == participant {
-                self.add(announcement.sound.at(rate));
+        let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
+        let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
+        let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
+        parts.peek()?;
+        let rate = leg.rate();
+        let mut own = Self { sum: [0; MAX_SAMPLES], length: rate.frame_len() };
+        for part in parts {
+            for (sum, sample) in own.sum.iter_mut().zip(part.at(rate).samples()) {
+                *sum = sum.saturating_add(*sample);
             }
         }
+        Some(own)
     }
 
-    fn add(&mut self, frame: &Frame) {
-        self.length = frame.samples().len();
-        self.count += 1;
-        for (sum, sample) in self.sum.iter_mut().zip(frame.samples()) {
-            *sum = sum.saturating_add(*sample);
-        }
-    }
-
-    fn samples(&self) -> Option<&[i16]> {
-        (self.count > 0).then(|| &self.sum[..self.length])
+    fn samples(&self) -> &[i16] {
+        &self.sum[..self.length]
     }
 }
 
@@ -223,16 +211,16 @@ fn resume(leg: &mut Leg, groups: &[ListenerGroup], kind: Kind) {
 }
 
 /// Mixes what only this leg hears into its `told` frame.
-fn render_own(leg: &mut Leg, mix: &Mix, own: &Own, outbox: &mut Outbox) {
+fn render_own(leg: &mut Leg, mix: &Mix, own: Option<&[i16]>, outbox: &mut Outbox) {
     let Some(stream) = &mut leg.stream else {
         return;
     };
     let Some(playback) = &mut leg.playback else {
-        return mix.render(own.samples(), leg.gain, &mut stream.limiter, stream.told.samples_mut());
+        return mix.render(own, leg.gain, &mut stream.limiter, stream.told.samples_mut());
     };
     let mut room = Frame::silent(stream.told.rate());
     let ducked = leg.gain.step(DUCK_DB);
-    mix.render(own.samples(), ducked, &mut stream.limiter, room.samples_mut());
+    mix.render(own, ducked, &mut stream.limiter, room.samples_mut());
     let ended = playback.fill(&mut stream.told);
     for (told, room) in stream.told.samples_mut().iter_mut().zip(room.samples()) {
         *told = told.saturating_add(*room);

@@ -25,6 +25,8 @@ pub struct Browser {
     pub audio_slots: Vec<String>,
     pub video_slots: Vec<String>,
     pub connected: bool,
+    /// Its network is down.
+    pub cut: bool,
     pub video: HashMap<String, usize>,
     pub keyframe_requests: usize,
     /// Decoded audio per slot, 16 kHz.
@@ -91,6 +93,7 @@ impl Browser {
             audio_slots: Vec::new(),
             video_slots: Vec::new(),
             connected: false,
+            cut: false,
             video: HashMap::new(),
             keyframe_requests: 0,
             heard: HashMap::new(),
@@ -116,6 +119,14 @@ impl Browser {
         (offer.to_sdp_string(), pending)
     }
 
+    /// An offer that restarts ICE.
+    pub fn restart(&mut self) -> (String, SdpPendingOffer) {
+        let mut change = self.rtc.sdp_api();
+        change.ice_restart(true);
+        let (offer, pending) = change.apply().expect("an offer");
+        (offer.to_sdp_string(), pending)
+    }
+
     pub fn publications(&self) -> Vec<Publication> {
         vec![
             Publication { mid: self.microphone.clone(), source: TrackSource::Microphone },
@@ -123,7 +134,7 @@ impl Browser {
         ]
     }
 
-    fn take_answer(&mut self, pending: SdpPendingOffer, answer: &str) {
+    pub fn take_answer(&mut self, pending: SdpPendingOffer, answer: &str) {
         let answer = SdpAnswer::from_sdp_string(answer).expect("an answer that can be read");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("an answer that can be taken");
     }

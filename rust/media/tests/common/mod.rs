@@ -61,6 +61,7 @@ impl World {
         let now = Instant::now();
         let mut peers = PeerConfig::new(Certificate::generate().expect("a certificate"));
         peers.udp = vec![SocketAddr::from((SERVER, WEB_PORT))];
+        peers.disconnect_grace = Duration::from_secs(600);
         let mut seed = 0u8;
         let config = ShardConfig {
             addresses: vec![SERVER.into()],
@@ -158,7 +159,9 @@ impl World {
         }
         for index in 0..self.browsers.len() {
             for (source, destination, bytes) in self.browsers[index].drive(self.now) {
-                self.send(source, destination, bytes);
+                if !self.browsers[index].cut {
+                    self.send(source, destination, bytes);
+                }
             }
         }
         self.shard.advance(self.now);
@@ -219,7 +222,7 @@ impl World {
                 self.arrive(source, destination, &bytes);
             } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.owns(destination)) {
                 phone.receive(&bytes);
-            } else if let Some(browser) = self.browsers.iter_mut().find(|browser| browser.address == destination) {
+            } else if let Some(browser) = self.browsers.iter_mut().find(|b| b.address == destination && !b.cut) {
                 browser.receive(self.now, source, &bytes);
             }
         }
