@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 import time
+from dataclasses import replace
 
 from bench import browser_delay, call_setup, delay, machine, media_density
 from bench.table import Figures, render
@@ -13,8 +14,8 @@ from bench.table import Figures, render
 STEPS = ("density", "delay", "browser", "calls")
 
 
-def main() -> int:
-    """Runs the steps asked for; 1 if a figure could not be measured."""
+def main() -> None:
+    """Runs the steps asked for and prints the table."""
     parser = argparse.ArgumentParser(prog="bench", description="The figures of dialroom, as one table.")
     parser.add_argument("--quick", action="store_true", help="tiny loads: shows that it works, measures nothing")
     parser.add_argument("--only", action="append", choices=STEPS, help="one step instead of all; may be repeated")
@@ -28,26 +29,27 @@ def main() -> int:
         say(f"the machine is not idle (load average {machine.load_average():.1f}); figures will be disturbed")
     figures = asyncio.run(measure(arguments.only or STEPS, arguments.quick, say))
     print(render(machine.describe(), figures))
-    return 0
 
 
 async def measure(steps: tuple[str, ...] | list[str], quick: bool, say: media_density.Say) -> Figures:
     """The figures of ``steps``."""
-    figures = {}
+    figures = Figures()
     if "density" in steps:
         say("media: cost of a phone leg")
-        figures["density"] = await media_density.measure(media_density.QUICK if quick else media_density.Plan(), say)
+        density = await media_density.measure(media_density.QUICK if quick else media_density.Plan(), say)
+        figures = replace(figures, density=density)
     if "delay" in steps:
         say("media: added delay, phone to phone")
-        figures["phone_delay"] = await delay.measure(delay.QUICK if quick else delay.Plan(), say)
+        figures = replace(figures, phone_delay=await delay.measure(delay.QUICK if quick else delay.Plan(), say))
     if "browser" in steps:
         say("added delay, phone to browser")
-        figures["browser_delay"] = await browser_delay.measure(say)
+        figures = replace(figures, browser_delay=await browser_delay.measure(say))
     if "calls" in steps:
         say("calls: set-up and memory")
-        figures["calls"] = await call_setup.measure(call_setup.QUICK if quick else call_setup.Plan(), say)
-    return Figures(**figures)
+        calls = await call_setup.measure(call_setup.QUICK if quick else call_setup.Plan(), say)
+        figures = replace(figures, calls=calls)
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

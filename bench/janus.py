@@ -10,7 +10,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from bench.process import BenchError, Process
 from bench.subjects import Subject
 
 PLUGIN = "janus.plugin.audiobridge"
-AT_ONCE = 16
 ANSWER_SECONDS = 20.0
 READY_SECONDS = 15.0
 
@@ -76,22 +75,16 @@ class Janus(Subject):
         if self._api is not None:
             await self._api.close()
 
-    async def open_legs(self, sources: Sequence[str], room_size: int) -> Sequence[str]:
+    async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
         """One handle per phone, as every Janus client makes them."""
         assert self._api is not None
-        api = self._api
-        keeper = await api.attach()
-        rooms = (len(sources) + room_size - 1) // room_size
-        for number in range(rooms):
-            body = {"request": "create", "room": number + 1, "sampling_rate": 8000, "allow_rtp_participants": True}
-            await api.message(keeper, {**body, "is_private": True, "audiolevel_event": False})
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def join(number: int) -> str:
-            async with gate:
-                return await api.join(number // room_size + 1, sources[number])
-
-        return await asyncio.gather(*(join(number) for number in range(len(sources))))
+        keeper = await self._api.attach()
+        for number, source in enumerate(sources):
+            room = number // room_size + 1
+            if number % room_size == 0:
+                body = {"request": "create", "room": room, "sampling_rate": 8000, "allow_rtp_participants": True}
+                await self._api.message(keeper, {**body, "is_private": True, "audiolevel_event": False})
+            yield await self._api.join(room, source)
 
 
 class Api:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from bench.process import BenchError, Process
 
 BINARY = ROOT / "rust" / "target" / "release" / "dialroom-loadgen"
 
-Open = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
-"""Opens a leg for each source address of a phone; the addresses these phones are to send to."""
+Open = Callable[[Sequence[str]], AsyncIterator[str]]
+"""Opens a leg for each source address of a phone, and tells at once where that phone is to send: so phones begin to
+send one by one, as they do in life."""
 
 
 def binary() -> Path:
@@ -46,9 +47,9 @@ async def run(
     warm-up of ``load`` is over."""
     process = await start(arguments, cpus().load, log)
     try:
-        targets = await open_legs((await line(process))["sources"])
-        process.stdin.write("".join(f"{target}\n" for target in targets).encode())
-        await process.stdin.drain()
+        async for target in open_legs((await line(process))["sources"]):
+            process.stdin.write(f"{target}\n".encode())
+            await process.stdin.drain()
         report = await line(process)
         if report["event"] == "measuring":
             measuring()

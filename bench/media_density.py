@@ -36,7 +36,7 @@ class Plan:
     rounds: int = 3
     warm_up: float = 1.0
     measured: float = 2.5
-    patience: float = 30.0
+    patience: float = 45.0
 
 
 QUICK = Plan(legs=(20,), rounds=1, warm_up=0.5, measured=1.0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from bench.machine import ROOT, cpus
@@ -14,7 +13,6 @@ from dialroom.media.client import MediaClient
 from dialroom.media.protocol import Codec, ConfigureLeg, JoinLeg, LegMedia, LegOpened, OpenBridge, OpenLeg
 
 CANDIDATES = (ROOT / "src/dialroom/_bin/dialroom-media", ROOT / "rust/target/release/dialroom-media")
-AT_ONCE = 64
 RTP_PORTS = "21000-25999"
 
 
@@ -46,34 +44,31 @@ class MediaPlane(Subject):
         if self._client is not None:
             await self._client.close()
 
-    async def open_legs(self, sources: Sequence[str], room_size: int) -> Sequence[str]:
+    async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
         """Legs as a call makes them: opened, configured, put into the bridge of their room."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def open_leg(number: int) -> str:
-            async with gate:
-                return await self._open_leg(number, f"bench_{number // room_size}", sources[number])
-
-        return await asyncio.gather(*(open_leg(number) for number in range(len(sources))))
-
-    async def _open_leg(self, number: int, bridge: str, source: str) -> str:
         assert self._client is not None
-        leg = f"leg_{number}"
-        address, port = source.rsplit(":", 1)
-        await self._client.request(OpenBridge(bridge=bridge))
-        opened = await self._client.request(OpenLeg(leg=leg, remote_address=address, remote_rtp_port=int(port)))
-        if not isinstance(opened, LegOpened):
-            raise BenchError(f"the media process answered OpenLeg by {type(opened).__name__}")
-        media = LegMedia(
-            remote_address=address,
-            remote_rtp_port=int(port),
-            remote_rtcp_port=int(port),
-            rtcp_mux=True,
-            codec=Codec(name="PCMU", payload_type=0),
-        )
-        await self._client.request(ConfigureLeg(leg=leg, media=media))
-        await self._client.request(JoinLeg(leg=leg, bridge=bridge, participant=f"part_{number}"))
-        return f"{opened.address}:{opened.rtp_port}"
+        for number, source in enumerate(sources):
+            yield await open_leg(self._client, number, f"bench_{number // room_size}", source)
+
+
+async def open_leg(client: MediaClient, number: int, bridge: str, source: str) -> str:
+    """A PCMU leg for the phone at ``source``, as participant of ``bridge``; where the phone is to send."""
+    leg = f"leg_bench{number}"
+    address, port = source.rsplit(":", 1)
+    await client.request(OpenBridge(bridge=bridge))
+    opened = await client.request(OpenLeg(leg=leg, remote_address=address, remote_rtp_port=int(port)))
+    if not isinstance(opened, LegOpened):
+        raise BenchError(f"the media process answered OpenLeg by {type(opened).__name__}")
+    media = LegMedia(
+        remote_address=address,
+        remote_rtp_port=int(port),
+        remote_rtcp_port=int(port),
+        rtcp_mux=True,
+        codec=Codec(name="PCMU", payload_type=0),
+    )
+    await client.request(ConfigureLeg(leg=leg, media=media))
+    await client.request(JoinLeg(leg=leg, bridge=bridge, participant=f"part_bench{number}"))
+    return f"{opened.address}:{opened.rtp_port}"
 
 
 def binary() -> Path:

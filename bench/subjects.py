@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -58,7 +58,7 @@ class Subject(ABC):
         """Closes the way to control it."""
 
     @abstractmethod
-    async def open_legs(self, sources: Sequence[str], room_size: int) -> Sequence[str]:
+    def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
         """A PCMU leg for each source address, ``room_size`` of them to a room; where each phone is to send."""
 
 
@@ -83,6 +83,7 @@ class Reflector(Subject):
     async def _disconnect(self) -> None:
         """It is not controlled."""
 
-    async def open_legs(self, sources: Sequence[str], room_size: int) -> Sequence[str]:
+    async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
         """All phones send to the one port."""
-        return [self._address] * len(sources)
+        for _ in sources:
+            yield self._address

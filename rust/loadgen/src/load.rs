@@ -4,6 +4,8 @@
 //! waking this program, and every server is measured in the same way.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,10 +13,9 @@ use dialroom_audio::audio::g711::decode_ulaw;
 use serde_json::json;
 
 use crate::options::Options;
-use crate::phone::{PTIME_MS, Phone, connect, tell};
+use crate::phone::{PTIME_MS, Phone, announce, targets, tell};
 use crate::voice::{Loop, quiet, speech};
 
-const TURN: Duration = Duration::from_millis(1);
 const VOICES: u32 = 24;
 /// Of ten phones, how many speak.
 const SPEAKING: usize = 3;
@@ -22,31 +23,65 @@ const SPEAKING: usize = 3;
 const LISTENED: u64 = 16;
 /// Samples above this are speech, not line noise (linear, of 32768).
 const LOUD: i16 = 700;
+/// Turns (of 1 ms) within which all addresses must have come.
+const LONGEST_OPENING: u64 = 60_000;
 /// Waiting longer than this for our own turn means that this program, not the server, is short of CPU.
 const LATE: Duration = Duration::from_millis(10);
 
-/// Runs the load.
+/// Runs the load. A phone sends from the moment its address has come; the warm-up begins when all have.
 pub fn run(options: &Options) -> io::Result<()> {
-    let phones = connect(options.legs)?;
-    let mut crowd = Crowd::new(phones);
+    let mut crowd = Crowd::new(announce(options.legs)?);
+    let targets = read_targets(options.legs);
     let warm_up = options.warm_up.as_millis() as u64;
-    let turns = warm_up + options.measured.as_millis() as u64;
-    let start = Instant::now();
-    let mut late = 0u64;
-    for turn in 0..turns {
-        let due = start + TURN * turn as u32;
-        let now = Instant::now();
-        thread::sleep(due.saturating_duration_since(now));
-        late += u64::from(now.saturating_duration_since(due) > LATE);
+    let measured = options.measured.as_millis() as u64;
+    let mut clock = Turns::new();
+    while !crowd.all_connected() {
+        crowd.connect(&targets)?;
+        clock.wait();
+        crowd.turn(clock.turn);
+        if clock.turn > LONGEST_OPENING {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "not all addresses came within a minute"));
+        }
+    }
+    for turn in 0..warm_up + measured {
         if turn == warm_up {
             crowd.forget();
-            late = 0;
+            clock.late = 0;
             tell(&json!({ "event": "measuring" }))?;
         }
-        crowd.turn(turn);
+        clock.wait();
+        crowd.turn(clock.turn);
     }
-    let expected = (turns - warm_up) / PTIME_MS;
-    tell(&crowd.report(expected, late))
+    tell(&crowd.report(measured / PTIME_MS, clock.late))
+}
+
+/// Reads addresses in a thread of its own: turns do not wait for them.
+fn read_targets(legs: usize) -> Receiver<io::Result<SocketAddr>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || targets(legs).try_for_each(|target| sender.send(target)));
+    receiver
+}
+
+/// One turn each millisecond.
+struct Turns {
+    start: Instant,
+    turn: u64,
+    late: u64,
+}
+
+impl Turns {
+    fn new() -> Self {
+        Self { start: Instant::now(), turn: 0, late: 0 }
+    }
+
+    /// Waits for the next turn; at once, and counted, if it is overdue.
+    fn wait(&mut self) {
+        self.turn += 1;
+        let due = self.start + Duration::from_millis(self.turn);
+        let now = Instant::now();
+        thread::sleep(due.saturating_duration_since(now));
+        self.late += u64::from(now.saturating_duration_since(due) > LATE);
+    }
 }
 
 struct Member {
@@ -60,6 +95,7 @@ struct Member {
 
 struct Crowd {
     members: Vec<Member>,
+    connected: usize,
     loops: Vec<Loop>,
     sent: u64,
 }
@@ -75,13 +111,26 @@ impl Crowd {
             Member { phone, says, position, received: 0, listened: 0, loud: 0 }
         });
         let members = members.collect();
-        Self { members, loops, sent: 0 }
+        Self { members, connected: 0, loops, sent: 0 }
+    }
+
+    /// Tells the next phones where to send.
+    fn connect(&mut self, targets: &Receiver<io::Result<SocketAddr>>) -> io::Result<()> {
+        for target in targets.try_iter() {
+            self.members[self.connected].phone.connect(target?)?;
+            self.connected += 1;
+        }
+        Ok(())
+    }
+
+    fn all_connected(&self) -> bool {
+        self.connected == self.members.len()
     }
 
     /// Lets the phones whose turn it is take what came and send the next packet.
     fn turn(&mut self, turn: u64) {
         let slot = (turn % PTIME_MS) as usize;
-        for (number, member) in self.members.iter_mut().enumerate() {
+        for (number, member) in self.members[..self.connected].iter_mut().enumerate() {
             // 13 and 20 have no common divisor: the ten phones of a room have ten different turns.
             if number * 13 % PTIME_MS as usize == slot {
                 member.take_turn(&self.loops);
@@ -136,9 +185,28 @@ mod tests {
     use super::*;
     use std::net::UdpSocket;
 
+    fn crowd(phones: Vec<Phone>) -> Crowd {
+        let connected = phones.len();
+        Crowd { connected, ..Crowd::new(phones) }
+    }
+
+    #[test]
+    fn a_phone_sends_as_soon_as_its_address_has_come() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut crowd = Crowd::new((0..3).map(|number| Phone::new(number).unwrap()).collect());
+        let (sender, receiver) = mpsc::channel();
+        for expected in 1..=3u64 {
+            sender.send(server.local_addr()).unwrap();
+            crowd.connect(&receiver).unwrap();
+            crowd.forget();
+            (0..PTIME_MS).for_each(|turn| crowd.turn(turn));
+            assert_eq!((crowd.sent, crowd.all_connected()), (expected, expected == 3));
+        }
+    }
+
     #[test]
     fn three_of_ten_speak_and_each_phone_has_one_turn_in_20_ms() {
-        let mut crowd = Crowd::new((0..20).map(|number| Phone::new(number).unwrap()).collect());
+        let mut crowd = crowd((0..20).map(|number| Phone::new(number).unwrap()).collect());
         assert_eq!(crowd.members.iter().filter(|member| member.says < VOICES as usize).count(), 6);
         for turn in 0..PTIME_MS {
             crowd.turn(turn);
@@ -149,14 +217,12 @@ mod tests {
     #[test]
     fn a_phone_that_is_played_speech_hears_it_and_one_that_is_played_noise_does_not() {
         for (played, hears) in [(speech(1), 1), (quiet(1), 0)] {
-            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
             let phone = Phone::new(0).unwrap();
-            phone.socket().connect(server.local_addr().unwrap()).unwrap();
             let address = phone.socket().local_addr().unwrap();
             let mut other = Phone::new(1).unwrap();
-            other.socket().connect(address).unwrap();
-            phone.socket().connect(other.socket().local_addr().unwrap()).unwrap();
-            let mut crowd = Crowd::new(vec![phone]);
+            other.connect(address).unwrap();
+            phone.connect(other.socket().local_addr().unwrap()).unwrap();
+            let mut crowd = crowd(vec![phone]);
             for payload in played.iter().cycle().take(160) {
                 other.send(payload, false);
                 crowd.turn(0);

@@ -1,6 +1,6 @@
 //! One phone: a socket and the state of the RTP stream it sends.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use dialroom_audio::rtp::view::{DatagramKind, HEADER_LEN, RtpView, classify};
@@ -45,6 +45,11 @@ impl Phone {
         &self.socket
     }
 
+    /// Tells it where to send, and to hear nobody else.
+    pub fn connect(&self, target: SocketAddr) -> io::Result<()> {
+        self.socket.connect(target)
+    }
+
     /// Sends the next packet of its stream.
     pub fn send(&mut self, payload: &[u8; PAYLOAD], marker: bool) {
         let header = RtpHeader {
@@ -76,21 +81,25 @@ impl Phone {
     }
 }
 
-/// Makes phones, tells their addresses on stdout, and connects them to the addresses read from stdin. An address that
-/// is not loopback is refused: this program makes load for one machine only.
-pub fn connect(legs: usize) -> io::Result<Vec<Phone>> {
+/// Makes phones and tells their addresses on stdout.
+pub fn announce(legs: usize) -> io::Result<Vec<Phone>> {
     let phones: Vec<Phone> = (0..legs).map(Phone::new).collect::<io::Result<_>>()?;
     let mut sources = Vec::with_capacity(legs);
     for phone in &phones {
         sources.push(phone.socket.local_addr()?.to_string());
     }
     tell(&json!({ "sources": sources }))?;
-    let mut lines = io::stdin().lock().lines();
-    for phone in &phones {
-        let line = lines.next().ok_or_else(|| invalid(format!("needs {legs} addresses to send to on stdin")))??;
-        phone.socket.connect(loopback(line.trim()).map_err(invalid)?)?;
-    }
     Ok(phones)
+}
+
+/// Reads from stdin where the phones are to send, one address per line. An address that is not loopback is refused:
+/// this program makes load for one machine only.
+pub fn targets(legs: usize) -> impl Iterator<Item = io::Result<SocketAddr>> {
+    let mut lines = io::stdin().lines();
+    (0..legs).map(move |_| {
+        let line = lines.next().ok_or_else(|| invalid(format!("needs {legs} addresses to send to on stdin")))??;
+        loopback(line.trim()).map_err(invalid)
+    })
 }
 
 /// One line of the report.
@@ -127,8 +136,8 @@ mod tests {
     #[test]
     fn what_one_phone_sends_another_hears() {
         let (mut here, there) = (Phone::new(0).unwrap(), Phone::new(1).unwrap());
-        here.socket.connect(there.socket.local_addr().unwrap()).unwrap();
-        there.socket.connect(here.socket.local_addr().unwrap()).unwrap();
+        here.connect(there.socket.local_addr().unwrap()).unwrap();
+        there.connect(here.socket.local_addr().unwrap()).unwrap();
         here.send(&[7; PAYLOAD], true);
         here.send(&[8; PAYLOAD], false);
         let mut heard = Vec::new();

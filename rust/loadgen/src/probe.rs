@@ -14,7 +14,7 @@ use dialroom_audio::rtp::view::RtpView;
 use serde_json::json;
 
 use crate::options::Options;
-use crate::phone::{PTIME_MS, Phone, connect, tell};
+use crate::phone::{PTIME_MS, Phone, announce, targets, tell};
 use crate::voice::{Loop, quiet, tone};
 
 const BURST_PACKETS: usize = 6;
@@ -34,7 +34,10 @@ const LONGEST: Duration = Duration::from_millis(600);
 
 /// Runs the measurement.
 pub fn run(options: &Options) -> io::Result<()> {
-    let phones = connect(options.legs)?;
+    let phones = announce(options.legs)?;
+    for (phone, target) in phones.iter().zip(targets(options.legs)) {
+        phone.connect(target?)?;
+    }
     let end = Instant::now() + options.measured;
     let mut listeners = Vec::new();
     for phone in phones.iter().skip(1).step_by(2) {
@@ -181,8 +184,8 @@ mod tests {
     #[test]
     fn straight_from_phone_to_phone_adds_nothing() {
         let (talker, listener) = (Phone::new(0).unwrap(), Phone::new(1).unwrap());
-        talker.socket().connect(listener.socket().local_addr().unwrap()).unwrap();
-        listener.socket().connect(talker.socket().local_addr().unwrap()).unwrap();
+        talker.connect(listener.socket().local_addr().unwrap()).unwrap();
+        listener.connect(talker.socket().local_addr().unwrap()).unwrap();
         let socket = ear(&listener).unwrap();
         let end = Instant::now() + Duration::from_millis(2000);
         let heard = thread::spawn(move || listen(&socket, end));
