@@ -16,7 +16,7 @@ help:
 run: setup-run build
 	exec $(PYTHON) -m dialroom serve
 
-demo: setup-run build
+demo: $(if $(CHECK),setup-test,setup-run) build
 	exec $(PYTHON) -m dialroom demo $(if $(CHECK),--check)
 
 test: setup-test build

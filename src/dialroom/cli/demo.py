@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 from rich.console import Console
 
+from dialroom.cli.browser_end import open_browser
 from dialroom.cli.ends import End, Finding, PhoneEnd, hear_each_other
 from dialroom.cli.own_media import own_media
 from dialroom.cli.phone import Line, PhoneFailure, TestPhone
@@ -120,20 +121,29 @@ async def _participants(stage: Stage, room: dict[str, Any]) -> list[dict[str, An
 
 
 async def _check(stage: Stage, room: dict[str, Any], line: Line, out: Console) -> int:
-    other = await _dial_in(stage, room, "Second phone")
-    ends: tuple[End, ...] = (
-        PhoneEnd("first phone", TONES[0], line, stage.folder),
-        PhoneEnd("second phone", TONES[1], other, stage.folder),
-    )
-    await asyncio.sleep(6.0)  # until the words about who is there and what can be pressed are over
-    findings = await hear_each_other(ends)
-    for finding in findings:
-        stage.say(_said(finding))
-    for each in (line, other):
-        await each.hang_up()
+    async with contextlib.AsyncExitStack() as stack:
+        ends = (PhoneEnd("phone", TONES[0], line, stage.folder), await _second_end(stage, room, stack))
+        await asyncio.sleep(6.0)  # until the words about who is there and what can be pressed are over
+        findings = await hear_each_other(ends)
+        for finding in findings:
+            stage.say(_said(finding))
+        await line.hang_up()
     good = all(finding.good for finding in findings)
     out.print("VERDICT: good, both ends hear each other." if good else "VERDICT: bad.", markup=False)
     return 0 if good else 1
+
+
+async def _second_end(stage: Stage, room: dict[str, Any], stack: contextlib.AsyncExitStack) -> End:
+    """A browser where there is one, else another phone."""
+    browser = await open_browser(stack, room["host_url"], TONES[1])
+    if not isinstance(browser, str):
+        names = ", ".join(f"{each['name']} ({each['kind']})" for each in await _participants(stage, room))
+        stage.say(f"in the room: {names}")
+        return browser
+    stage.say(f"{browser}: another phone takes the place of the browser")
+    other = await _dial_in(stage, room, "Second phone")
+    stack.push_async_callback(other.hang_up)
+    return PhoneEnd("second phone", TONES[1], other, stage.folder)
 
 
 def _said(finding: Finding) -> str:
