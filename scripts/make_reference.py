@@ -159,8 +159,9 @@ def error_rows() -> list[tuple[str, int, str, str]]:
 
 
 def kinds(kind: type[DialroomError]) -> Iterator[type[DialroomError]]:
-    """This kind of error and all below it."""
-    yield kind
+    """This kind of error and all below it in `core.errors`, where all that reach users are."""
+    if kind.__module__ == DialroomError.__module__:
+        yield kind
     for each in kind.__subclasses__():
         yield from kinds(each)
 
