@@ -6,10 +6,11 @@ import contextlib
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -115,6 +116,17 @@ class DialroomServer:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[Callable[[], None]]:
+        """The process does nothing until what is yielded is called, or the block ends."""
+        assert self._process is not None
+        process = self._process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield lambda: process.send_signal(signal.SIGCONT)
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """SIGTERM, and returns when the process has ended; also ends a media process that was left alone."""

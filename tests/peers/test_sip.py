@@ -1,0 +1,134 @@
+"""SIP as peers may speak it: SIPp says each thing exactly so, and the server has to answer as the RFCs want."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from .support.server import DialroomServer, Room, steps
+from .support.sipp import Scenario, sdp
+from .support.waiting import wait_until
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_call_over_each_transport(server: DialroomServer, transport: str) -> None:
+    Scenario().invite(sdp()).answered().pause(200).bye().run(server.sip_port, transport=transport)
+    record = server.ended_call()
+    assert record["ending"]["reason"] == "caller_hung_up"
+    assert record["source"].startswith(f"{transport}:")
+
+
+def test_hold_and_resume_by_reinvite(server: DialroomServer) -> None:
+    scenario = Scenario().invite(sdp()).answered()
+    scenario.reinvite(sdp(direction="sendonly", version=2)).answered().pause(200)
+    scenario.reinvite(sdp(direction="sendrecv", version=3)).answered().pause(200).bye()
+    scenario.run(server.sip_port)
+    assert steps(server.ended_call()).count("media_changed") == 2
+
+
+def test_media_follow_a_port_changed_by_reinvite(server: DialroomServer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+        for listener in (first, second):
+            listener.bind(("127.0.0.1", 0))
+            listener.settimeout(5)
+        scenario = Scenario().invite(sdp(first.getsockname()[1])).answered().pause(1500)
+        scenario.reinvite(sdp(second.getsockname()[1], version=2)).answered().pause(1500).bye()
+        with scenario.running(server.sip_port):
+            assert first.recv(2048)[0] >> 6 == 2, "RTP is version 2"
+            assert second.recv(2048)[0] >> 6 == 2, "RTP is version 2"
+
+
+def test_an_invite_without_offer_gets_ours_and_the_answer_in_the_ack(server: DialroomServer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(5)
+        scenario = Scenario().invite(None).answered(sdp(listener.getsockname()[1])).pause(1500).bye()
+        with scenario.running(server.sip_port):
+            assert len(listener.recv(2048)) == 172, "20 ms of PCMU behind an RTP header"
+    assert server.ended_call()["codec"] == "PCMU"
+
+
+def test_a_peer_that_requires_100rel_is_served(server: DialroomServer) -> None:
+    Scenario().invite(sdp(), Require="100rel").answered().pause(200).bye().run(server.sip_port)
+    assert server.ended_call()["ending"]["result"] == "completed"
+
+
+def test_a_call_cancelled_before_the_answer(server: DialroomServer) -> None:
+    # Both wait in the socket while the server stands still, so that the CANCEL cannot come too late.
+    scenario = Scenario().invite(sdp()).cancel().expect(100, optional=True).expect(200).expect(487).ack_refusal()
+    with server.standing_still() as go_on, scenario.running(server.sip_port):
+        wait_until(lambda: waiting_bytes(server.sip_port) > 1000, 10, lambda: "nothing waits in the server's socket")
+        go_on()
+    ending = server.ended_call()["ending"]
+    assert (ending["result"], ending["sip_code"], ending["by"]) == ("cancelled", 487, "caller")
+
+
+def test_an_invite_that_comes_twice_is_one_call(server: DialroomServer) -> None:
+    before = len(server.api("GET", "/calls?limit=200")["items"])
+    scenario = Scenario().invite(sdp()).invite(sdp(), again=True).answered().pause(300).bye()
+    scenario.run(server.sip_port)
+    server.ended_call()
+    assert len(server.api("GET", "/calls?limit=200")["items"]) == before + 1
+
+
+def test_an_answer_that_is_lost_comes_again(server: DialroomServer) -> None:
+    scenario = Scenario().invite(sdp()).expect(100, optional=True).expect(200).expect(200).expect(200).ack()
+    scenario.pause(300).bye().run(server.sip_port)
+    assert server.ended_call()["ending"]["reason"] == "caller_hung_up"
+
+
+def test_a_call_whose_ack_never_comes_stays_until_the_bye(server: DialroomServer) -> None:
+    scenario = Scenario().invite(sdp()).expect(100, optional=True).expect(200).expect(200).bye()
+    scenario.run(server.sip_port)
+    assert server.ended_call()["ending"]["by"] == "caller"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Max_Forwards": "0"}, 483),
+        ({"Require": "nothing-we-know"}, 420),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"CSeq": "1 OPTIONS"}, 400),
+    ],
+)
+def test_an_invite_that_cannot_be_served_is_answered_with_its_status(
+    server: DialroomServer, headers: dict[str, str], status: int
+) -> None:
+    Scenario().invite(sdp(), **headers).refused(status).run(server.sip_port)
+    assert health(server)
+
+
+def test_an_offer_without_a_codec_of_ours_is_refused_with_488_and_recorded(server: DialroomServer) -> None:
+    offer = sdp().replace("0 101", "3").replace("rtpmap:0 PCMU", "rtpmap:3 GSM").replace("a=rtpmap:101 telephone-event/8000\n", "")
+    Scenario().invite(offer).refused(488).run(server.sip_port)
+    assert server.ended_call()["ending"]["sip_code"] == 488
+
+
+def test_an_offer_that_is_no_session_description_is_refused(server: DialroomServer) -> None:
+    Scenario().invite("this is no session description\n").refused(400).run(server.sip_port)
+    assert health(server)
+
+
+def test_a_call_hung_up_on_gets_bye(server: DialroomServer, room: Room) -> None:
+    scenario = Scenario().invite(sdp()).answered().pause(300)
+    for digit in room.code:
+        scenario.info(digit)
+    with scenario.expect_request("BYE").ok().running(server.sip_port):
+        server.participant(room, "phone")
+        server.api("POST", f"/rooms/{room.id}/end")
+    assert server.ended_call()["ending"]["by"] == "host"
+
+
+def waiting_bytes(port: int) -> int:
+    """How much waits to be read in the UDP socket on this port."""
+    with open("/proc/net/udp") as table:
+        rows = [line.split() for line in table]
+    return max((int(row[4].split(":")[1], 16) for row in rows[1:] if int(row[1].split(":")[1], 16) == port), default=0)
+
+
+def health(server: DialroomServer) -> bool:
+    """Whether the server still takes calls."""
+    Scenario().invite(sdp()).answered().bye().run(server.sip_port)
+    return bool(server.ended_call()["ending"]["result"] == "completed")
