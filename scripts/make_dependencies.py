@@ -157,6 +157,7 @@ _SPELT = {
     "ISC License": "ISC",
     "MIT License": "MIT",
     "Apache 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 
