@@ -41,6 +41,7 @@ class CallJournal:
         self._store = store
         self._clock = clock
         self._writing = asyncio.Lock()
+        self._savings: set[asyncio.Task[None]] = set()
         self._unwritten: list[Event] = []
         self._behind = False
 
@@ -142,12 +143,18 @@ class CallJournal:
         return not self._behind
 
     async def _write(self, *events: Event) -> None:
+        """To its end, also if the flow that asked for it is cancelled meanwhile: what is written is then known."""
         self._unwritten.extend(events)
-        resume = self.snapshot(self.stage)
+        saving = asyncio.create_task(self._save())
+        self._savings.add(saving)
+        saving.add_done_callback(self._savings.discard)
+        await asyncio.shield(saving)
+
+    async def _save(self) -> None:
         async with self._writing:
             pending: Sequence[Event] = tuple(self._unwritten)
             try:
-                await self._store.save(self.record, pending, resume=resume)
+                await self._store.save(self.record, pending, resume=self.snapshot(self.stage))
             except StoreUnavailable:
                 self._behind = True
                 _log.warning("call.not_stored", call=self.record.id)

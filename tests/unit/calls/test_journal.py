@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from dialroom.calls.ending import refused, signalled
 from dialroom.calls.journal import CallJournal
-from dialroom.calls.record import MAX_STEPS
+from dialroom.calls.record import MAX_STEPS, CallRecord
 from dialroom.core.clock import SystemClock
 from dialroom.core.errors import StoreUnavailable
+from dialroom.core.events import Event
 from dialroom.flows.stages import AskingCode, InRoom, Stage
 from dialroom.media.protocol import Statistics
 from dialroom.rooms.values import Participant
@@ -31,6 +35,35 @@ IN_ROOM = InRoom(room="room_one", session="sess_one", participant="part_one")
 @pytest.fixture
 def store() -> MemoryCalls:
     return MemoryCalls()
+
+
+class SlowCalls(MemoryCalls):
+    """Takes its time to save; an event it was given twice is an error, as in the database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saving = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self._ids: set[str] = set()
+
+    async def save(self, record: CallRecord, events: Sequence[Event] = (), *, resume: bytes | None = None) -> None:
+        self.saving.set()
+        await self.go_on.wait()
+        assert self._ids.isdisjoint(event.id for event in events)
+        self._ids |= {event.id for event in events}
+        await super().save(record, events, resume=resume)
+
+
+async def test_a_flow_cancelled_while_it_writes_makes_no_event_twice() -> None:
+    store = SlowCalls()
+    journal = CallJournal(call_record(), store, SystemClock())
+    flow = asyncio.create_task(journal.answered("leg_one", "PCMU"))
+    await store.saving.wait()
+    flow.cancel()
+    await asyncio.wait({flow})
+    store.go_on.set()
+    await journal.ended(signalled(Ended("", "remote")), None)
+    assert store.told == ["call.answered", "call.ended"]
 
 
 @pytest.fixture
