@@ -1,5 +1,5 @@
 # dialroom's commands. `make run` runs it, `make test` tests it; both set up what is missing first.
-.PHONY: help run test demo bench wheel check format prompts setup-run setup-test build media pages clean
+.PHONY: help run test demo bench wheel check format prompts setup-run setup-test setup-bench setup-prompts build media pages clean
 
 PYTHON := .venv/bin/python
 MEDIA_SOURCES := $(shell find rust -path rust/target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
@@ -28,14 +28,14 @@ test: setup-test build
 check: setup-test
 	scripts/check.sh
 
-bench: setup-test build
+bench: setup-bench build
 	cd rust && cargo build --release --quiet --package dialroom-loadgen
 	$(PYTHON) -m bench
 
 wheel: setup-run build
 	$(PYTHON) -m hatchling build --target wheel
 
-prompts: setup-test
+prompts: setup-prompts
 	$(PYTHON) scripts/make_prompts.py
 
 format: setup-test
@@ -44,11 +44,8 @@ format: setup-test
 	cd rust && cargo fmt --all
 	cd web && npm run format
 
-setup-run:
-	@scripts/setup.sh run
-
-setup-test:
-	@scripts/setup.sh test
+setup-run setup-test setup-bench setup-prompts: setup-%:
+	@scripts/setup.sh $*
 
 build: media pages
 media: src/dialroom/_bin/dialroom-media

@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# Sets up whatever is missing on a Debian 12 machine: `setup.sh run` for running dialroom, `setup.sh test` for its
-# tests and benchmarks too. Safe to call again: what is there is left alone.
+# Sets up whatever is missing on a Debian 12 machine, for one purpose: `setup.sh run`, `test`, `bench` or `prompts`.
+# Safe to call again: what is there is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?say what for: run or test}
+purpose=${1:?say what for: run, test, bench or prompts}
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 needed=(cmake make gcc)
-if [ "$purpose" = test ]; then
-  needed+=(baresip sip-tester chromium espeak-ng flite sox janus postgresql)
-fi
+case "$purpose" in
+  run) ;;
+  test) needed+=(baresip-core sip-tester chromium postgresql) ;;
+  bench) needed+=(sip-tester chromium janus) ;;
+  prompts) needed+=(espeak-ng flite sox) ;;
+  *) fail "there is nothing to set up for \"$purpose\"" ;;
+esac
 
 missing=()
 for package in "${needed[@]}"; do
