@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What `--help` prints.
 pub const USAGE: &str = "dialroom-media: the media process of dialroom
@@ -13,6 +14,7 @@ pub const USAGE: &str = "dialroom-media: the media process of dialroom
                          or the machine's own address where that is 0.0.0.0
   --rtp-ports LOW-HIGH   ports for phones (default 20000-29999; 0 lets the system choose each)
   --webrtc-port PORT     UDP and TCP port for browsers (default 7882; 0 lets the system choose)
+  --linger SECONDS       end when no control plane has been connected for so long (default: never)
   --log json|text        shape of the log on stderr (default json)
 
 Each flag can also be given in the environment: DIALROOM_MEDIA_CONTROL, DIALROOM_MEDIA_RTP_ADDRESS, and so on.";
@@ -86,6 +88,8 @@ pub struct Config {
     pub rtp_ports: PortRange,
     /// Port for browsers.
     pub webrtc_port: u16,
+    /// How long to go on without a control plane; for ever without it.
+    pub linger: Option<Duration>,
     /// Shape of the log.
     pub log: LogShape,
 }
@@ -110,6 +114,7 @@ impl Config {
             rtp_ports: value("rtp-ports").as_deref().unwrap_or("20000-29999").parse()?,
             webrtc_port: value("webrtc-port")
                 .map_or(Ok(7882), |text| text.parse().map_err(|_| format!("--webrtc-port {text:?} is no port")))?,
+            linger: value("linger").map(|text| read_seconds(&text)).transpose()?,
             log: match value("log").as_deref() {
                 None | Some("json") => LogShape::Json,
                 Some("text") => LogShape::Text,
@@ -119,7 +124,14 @@ impl Config {
     }
 }
 
-const FLAGS: [&str; 6] = ["control", "rtp-address", "advertise", "rtp-ports", "webrtc-port", "log"];
+const FLAGS: [&str; 7] = ["control", "rtp-address", "advertise", "rtp-ports", "webrtc-port", "linger", "log"];
+
+fn read_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("--linger {text:?} is no number of seconds")),
+    }
+}
 
 fn read_flags(arguments: &[String]) -> Result<Vec<(String, String)>, String> {
     let mut flags = Vec::new();
@@ -199,6 +211,7 @@ mod tests {
             (&["--control", "unix:/x", "--advertise", "example.org"], "no IP address"),
             (&["--control", "unix:/x", "--speed", "9"], "--speed is unknown"),
             (&["--control"], "needs a value"),
+            (&["--control", "unix:/x", "--linger", "0"], "no number of seconds"),
         ] {
             let error = read(arguments).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use dialroom_protocol::{Answer, Event, FromMedia, Refusal, RefusalCode, encode_from_media};
 use tracing::{info, warn};
@@ -15,6 +16,9 @@ use crate::stream::Stream;
 
 /// Must-deliver events kept for a control plane that is away.
 pub const KEPT_EVENTS: usize = 10_000;
+
+/// How often it is looked whether a control plane is there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Number of a control connection.
 pub type ConnectionId = u64;
@@ -89,15 +93,28 @@ impl Link {
         Self { instance, log, greeted: HashMap::new(), current: None }
     }
 
-    /// Works until all senders are gone.
-    pub fn run(mut self, inbox: &Receiver<ToLink>) {
-        let mut batch = Vec::new();
-        while let Ok(first) = inbox.recv() {
-            batch.push(first);
+    /// Works until all senders are gone. After `linger` without a control plane, calls `abandoned`, once.
+    pub fn run(mut self, inbox: &Receiver<ToLink>, linger: Option<Duration>, abandoned: impl FnOnce()) {
+        let (mut batch, mut abandoned) = (Vec::new(), Some(abandoned));
+        let mut alone_since = Instant::now();
+        loop {
+            match inbox.recv_timeout(LOOK_EVERY) {
+                Ok(first) => batch.push(first),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             batch.extend(inbox.try_iter());
             drop_superseded(&mut batch);
             for message in batch.drain(..) {
                 self.take(message);
+            }
+            if self.current.is_some() {
+                alone_since = Instant::now();
+            } else if linger.is_some_and(|linger| alone_since.elapsed() > linger)
+                && let Some(abandoned) = abandoned.take()
+            {
+                warn!("no control plane came back; the media process ends");
+                abandoned();
             }
         }
     }

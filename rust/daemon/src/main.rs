@@ -100,18 +100,22 @@ fn run(config: &Config) -> Result<(), String> {
     let (to_link, link_inbox) = channel::<ToLink>();
     let instance = random_name()?;
     let link = Link::new(instance.clone());
-    start("link", move || link.run(&link_inbox))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopping, stop_waker, linger) = (stop.clone(), waker.clone(), config.linger);
+    let end = move || {
+        stopping.store(true, Ordering::Relaxed);
+        stop_waker.wake();
+    };
+    let abandoned = end.clone();
+    start("link", move || link.run(&link_inbox, linger, abandoned))?;
 
     let channels = Channels { worker: to_worker, waker: waker.clone(), link: to_link.clone() };
     let recorder = start_recorder(&channels)?;
     let url = listener.url(&config.control);
     start("accept", move || control::serve(&listener, &channels))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopping, stop_waker) = (stop.clone(), waker.clone());
     start("signals", move || {
         signals.wait();
-        stopping.store(true, Ordering::Relaxed);
-        stop_waker.wake();
+        end();
     })?;
 
     let shard = Shard::new(shard_config(config, web_rtc_port, &instance)?, now);

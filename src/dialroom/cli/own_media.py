@@ -16,7 +16,7 @@ from dialroom.media.process import MediaProcess, MediaProcessSettings
 async def own_media() -> AsyncIterator[MediaPlane]:
     """The link to a fresh media process, which ends with the block."""
     with tempfile.TemporaryDirectory(prefix="dialroom-phone-") as folder:
-        process = MediaProcess(MediaProcessSettings(data_dir=Path(folder), rtp_ports="0", webrtc_port=0))
+        process = MediaProcess(MediaProcessSettings(data_dir=Path(folder), rtp_ports="0", webrtc_port=0, linger=5))
         await process.ensure()
         client = MediaClient(process.url)
         try:

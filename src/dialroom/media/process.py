@@ -36,13 +36,17 @@ class MediaProcessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MediaProcessSettings:
-    """How to run the media process. Ports of 0 let the system choose. ``data_dir`` must exist."""
+    """How to run the media process. Ports of 0 let the system choose. ``data_dir`` must exist.
+
+    ``linger``: seconds after which it ends by itself when no control plane is connected; without it, it never does.
+    """
 
     data_dir: Path
     rtp_address: str = "0.0.0.0"  # noqa: S104 - phones come from everywhere
     advertise: Sequence[str] = ()
     rtp_ports: str = "20000-29999"
     webrtc_port: int = 7882
+    linger: int | None = None
     log: str = "json"
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -144,6 +148,8 @@ class MediaProcess:
         command = [str(binary), "--control", self.url, "--rtp-address", settings.rtp_address]
         command += ["--rtp-ports", settings.rtp_ports, "--webrtc-port", str(settings.webrtc_port)]
         command += ["--log", settings.log]
+        if settings.linger is not None:
+            command += ["--linger", str(settings.linger)]
         if settings.advertise:
             command += ["--advertise", ",".join(settings.advertise)]
         child = await asyncio.to_thread(self._spawn, command)

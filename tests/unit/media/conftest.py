@@ -27,7 +27,9 @@ async def process(data_dir: Path) -> AsyncIterator[MediaProcess]:
         find_binary()
     except MediaProcessError as error:
         pytest.skip(f"THE MEDIA PROCESS IS NOT BUILT, nothing of it is tested: {error}")
-    settings = MediaProcessSettings(data_dir, rtp_address="127.0.0.1", rtp_ports="0", webrtc_port=0, log="text")
+    settings = MediaProcessSettings(
+        data_dir, rtp_address="127.0.0.1", rtp_ports="0", webrtc_port=0, log="text", linger=30
+    )
     process = MediaProcess(settings)
     await process.ensure()
     yield process

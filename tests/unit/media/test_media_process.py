@@ -288,6 +288,19 @@ async def test_a_port_that_is_taken_is_said_so(process: MediaProcess, client: Me
         await MediaProcess(settings).ensure()
 
 
+async def test_a_process_that_nobody_comes_back_to_ends_if_told_so(data_dir: Path) -> None:
+    settings = MediaProcessSettings(data_dir, rtp_address="127.0.0.1", rtp_ports="0", webrtc_port=0, linger=1)
+    process = MediaProcess(settings)
+    await process.ensure()
+    client = MediaClient(process.url)
+    await client.connect()
+    await client.close()
+    async with asyncio.timeout(15):
+        while process.pid() is not None:  # noqa: ASYNC110 - the end of a process is no event
+            await asyncio.sleep(0.05)
+    assert not settings.socket.exists()
+
+
 async def test_another_version_of_the_protocol_is_refused(process: MediaProcess) -> None:
     reader, writer = await asyncio.open_unix_connection(process.url.removeprefix("unix:"))
     writer.write(encode_request(p.Request(id=5, command=p.Hello(protocol=99))))
