@@ -105,9 +105,7 @@ def test_a_host_locks_the_room_and_the_next_caller_is_told(
     assert server.ended_call()["ending"]["reason"] == "room_locked"
 
 
-def test_a_host_ends_the_session_for_all(
-    server: DialroomServer, room: Room, phones: Phones, browser: Browser
-) -> None:
+def test_a_host_ends_the_session_for_all(server: DialroomServer, room: Room, phones: Phones, browser: Browser) -> None:
     browser.join(room.host_url)
     phone = phones()
     dial_in(server, room, phone)

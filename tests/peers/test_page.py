@@ -73,9 +73,7 @@ def test_a_browser_that_loses_the_network_comes_back_without_leaving(
     browser.page.get_by_test_id("reconnecting").wait_for()
     browser.restore_socket()
     browser.page.get_by_test_id("reconnecting").wait_for(state="detached", timeout=30_000)
-    after = server.until(
-        lambda: server.participant(room, "web"), lambda each: each["connected"], "a connected browser"
-    )
+    after = server.until(lambda: server.participant(room, "web"), lambda each: each["connected"], "a connected browser")
     assert after["id"] == before["id"]
     browser.hears(440)
     phone.hears(1000)

@@ -96,7 +96,9 @@ def test_an_event_can_be_sent_again(server: DialroomServer, room: Room, phones: 
     event = next(each for each in server.api("GET", "/events?type=call.received")["items"] if each["id"] == received.id)
     assert server.api("POST", f"/events/{event['id']}/replay")["deliveries"] == 1
     server.until(
-        lambda: [each.id for each in receiver.received].count(received.id), lambda count: count == 2, "a second delivery"
+        lambda: [each.id for each in receiver.received].count(received.id),
+        lambda count: count == 2,
+        "a second delivery",
     )
 
 

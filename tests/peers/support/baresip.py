@@ -155,7 +155,11 @@ class Baresip:
 
     def hears(self, tone: float, *, seconds: float = 15, share: float = 0.5) -> None:
         """Waits until one second of what the phone hears is mostly ``tone`` Hz."""
-        wait_until(lambda: self._share(tone) >= share, seconds, lambda: f"the phone never heard {tone} Hz; share: {self._share(tone):.4f}")
+        wait_until(
+            lambda: self._share(tone) >= share,
+            seconds,
+            lambda: f"the phone never heard {tone} Hz: {self._share(tone):.4f}",
+        )
 
     def hears_no(self, tone: float, *, seconds: float = 15) -> None:
         """Waits until a whole second of what the phone hears has nothing of ``tone`` Hz."""

@@ -95,12 +95,19 @@ class DialroomServer:
         out = self.folder / f"out-{self._starts}.txt"
         with out.open("w") as stdout, (self.folder / "server.log").open("a") as stderr:
             self._process = subprocess.Popen(
-                [*self._command, "serve"], stdout=stdout, stderr=stderr, env=self._environment, cwd=self.folder, text=True
+                [*self._command, "serve"],
+                stdout=stdout,
+                stderr=stderr,
+                env=self._environment,
+                cwd=self.folder,
+                text=True,
             )
         process = self._process
 
         def ready() -> bool:
-            assert process.poll() is None, f"the server ended with {process.returncode}:\n{self.log()}\n{out.read_text()}"
+            assert process.poll() is None, (
+                f"the server ended with {process.returncode}:\n{self.log()}\n{out.read_text()}"
+            )
             return READY in out.read_text()
 
         wait_until(ready, 60, lambda: f"the server never got ready:\n{self.log()}")
@@ -163,8 +170,10 @@ class DialroomServer:
 
     def api(self, method: str, path: str, body: object = None, *, status: int | None = None) -> Any:
         """One request to ``/api``; returns the JSON. Anything but success (or ``status``) fails the test."""
-        answer = self._api.request(method, f"/api{path}", json=body) if body is not None else self._api.request(
-            method, f"/api{path}"
+        answer = (
+            self._api.request(method, f"/api{path}", json=body)
+            if body is not None
+            else self._api.request(method, f"/api{path}")
         )
         expected = answer.is_success if status is None else answer.status_code == status
         assert expected, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -231,7 +240,6 @@ class DialroomServer:
 
         wait_until(asked, seconds, lambda: f"never came: {what}; the newest answer: {answers}\n{self.log()}")
         return answers[0]
-
 
 
 def steps(record: dict[str, Any]) -> list[str]:

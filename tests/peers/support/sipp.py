@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ class Scenario:
         self._caller = caller
         self._steps: list[str] = []
         self._cseq = 0
+        self._messages = ""
         self._invite_cseq = 0
         self._invite_branch = ""
 
@@ -116,10 +118,11 @@ class Scenario:
 
     # --- playing it --------------------------------------------------------------------------------------------
 
-    def run(self, port: int, *, transport: str = "udp") -> None:
-        """Plays it to a server on loopback; returns when all of it happened, and fails if it did not."""
+    def run(self, port: int, *, transport: str = "udp") -> str:
+        """Plays it to a server on loopback; returns all messages when all of it happened, and fails if it did not."""
         with self.running(port, transport=transport):
             pass
+        return self._messages
 
     @contextmanager
     def running(self, port: int, *, transport: str = "udp") -> Iterator[subprocess.Popen[str]]:
@@ -127,8 +130,11 @@ class Scenario:
         with tempfile.TemporaryDirectory(prefix="sipp-") as name:
             folder = Path(name)
             body = "\n".join(self._steps)
-            (folder / "scenario.xml").write_text(f'<?xml version="1.0"?>\n<scenario name="test">\n{body}\n</scenario>\n')
+            (folder / "scenario.xml").write_text(
+                f'<?xml version="1.0"?>\n<scenario name="test">\n{body}\n</scenario>\n'
+            )
             command = ["sipp", f"127.0.0.1:{port}", "-sf", "scenario.xml", "-m", "1", "-i", "127.0.0.1"]
+            command += ["-p", str(free_sip_port())]
             command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", "40s", "-timeout_error"]
             command += ["-trace_err", "-error_file", "errors.txt", "-trace_msg", "-message_file", "messages.txt"]
             with (folder / "screen.txt").open("w") as screen:
@@ -143,6 +149,7 @@ class Scenario:
                     process.kill()
                     process.wait()
             assert code == 0, f"SIPp ended with {code}:\n{_told(folder)}"
+            self._messages = (folder / "messages.txt").read_text(errors="replace")
 
     def _send(
         self, method: str, uri: str, branch: str, body: str | None, headers: dict[str, str], *, peer_tag: bool = True
@@ -173,6 +180,26 @@ class Scenario:
         return self
 
 
+def free_sip_port() -> int:
+    """A UDP port of one's own: what the server still sends to an earlier scenario must not reach this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def status_of(port: int, message: str) -> int:
+    """Sends one datagram, exactly as written; the status of the first final response to it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.bind(("127.0.0.1", 0))
+        phone.settimeout(5)
+        text = message.replace("LOCAL", f"127.0.0.1:{phone.getsockname()[1]}").replace("\n", "\r\n")
+        phone.sendto(text.encode(), ("127.0.0.1", port))
+        while True:
+            status = int(phone.recv(65535).split()[1])
+            if status >= 200:
+                return status
+
+
 def _told(folder: Path) -> str:
     files = [folder / "errors.txt", folder / "messages.txt"]
-    return "\n".join(path.read_text(errors="replace")[-6000:] for path in files if path.exists())
+    return "\n".join(path.read_text(errors="replace")[-2500:] for path in files if path.exists())
