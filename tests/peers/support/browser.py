@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -55,6 +56,23 @@ LISTEN = """
       return connection;
     },
   });
+  window.soundReceived = async () => {
+    let most = { packetsReceived: 0, packetsLost: 0, totalSamplesReceived: 0, concealedSamples: 0 };
+    for (const connection of ears.connections) {
+      if (connection.connectionState === "closed") continue;
+      for (const report of (await connection.getStats()).values()) {
+        const isSound = report.type === "inbound-rtp" && report.kind === "audio";
+        if (isSound && report.packetsReceived > most.packetsReceived) most = report;
+      }
+    }
+    return {
+      at: performance.now(),
+      packets: most.packetsReceived,
+      lost: most.packetsLost,
+      samples: most.totalSamplesReceived,
+      concealed: most.concealedSamples,
+    };
+  };
   window.shareOfTone = (tone) => {
     ears.context ??= new AudioContext();
     let near = 0, all = 0;
@@ -83,6 +101,17 @@ LISTEN = """
   };
 })();
 """
+
+
+@dataclass(frozen=True, slots=True)
+class SoundReceived:
+    """Counts of one audio track; ``at`` in ms. Concealed samples are those the browser had to make up."""
+
+    at: float
+    packets: int
+    lost: int
+    samples: int
+    concealed: int
 
 
 class Browser:
@@ -155,6 +184,10 @@ class Browser:
             return quiet >= 10
 
         wait_until(long_quiet, seconds, lambda: f"the browser never stopped hearing {tone} Hz")
+
+    def sound_received(self) -> SoundReceived:
+        """What came over the network so far on the audio track that brought most."""
+        return SoundReceived(**self.page.evaluate("window.soundReceived()"))
 
     def sees_tile(self, name: str) -> None:
         """Waits for a tile with this name."""

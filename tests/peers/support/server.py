@@ -179,6 +179,12 @@ class DialroomServer:
         assert expected, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    def page(self, room: Room) -> str:
+        """The room page, as a browser gets it."""
+        answer = httpx2.get(room.url, timeout=10)
+        assert answer.is_success, answer.text
+        return answer.text
+
     def room(self, name: str = "Planning", **values: Any) -> Room:
         """Makes a room."""
         made = self.api("POST", "/rooms", {"name": name, **values})
