@@ -72,6 +72,33 @@ async def test_star_begins_the_entry_anew(scene: StorySet) -> None:
     assert scene.people(room) == ["Phone 1"]
 
 
+async def test_star_gives_no_second_look_at_digits_without_pound(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press("111222333*" + CODE)
+    await call.phone.is_in_a_bridge()
+    assert asyncio.get_running_loop().time() == scene.settings.pause
+
+
+@pytest.mark.parametrize("rest", ["*", "*999", "*111222334#"])
+async def test_a_code_that_was_tried_and_taken_back_is_a_wrong_guess(scene: StorySet, rest: str) -> None:
+    call = scene.call()
+    call.phone.press("111222333" + rest)
+    await call.phone.hears("wrong_code" if rest.strip("*") else "nothing_entered")
+    assert scene.guesses.wrongs == (2 if rest.strip("*") else 1)
+
+
+@pytest.mark.parametrize(("keys", "wrongs"), [("111222333", 1), ("111", 0), ("", 0)])
+async def test_a_code_that_was_tried_before_hanging_up_is_a_wrong_guess(
+    scene: StorySet, keys: str, wrongs: int
+) -> None:
+    call = scene.call()
+    call.phone.press(keys)
+    await asyncio.sleep(0.1)
+    await call.hangs_up()
+    assert scene.guesses.wrongs == wrongs
+
+
 async def test_a_wrong_code_is_said_so_and_asked_again(scene: StorySet) -> None:
     await scene.room()
     call = scene.call()

@@ -1,7 +1,8 @@
 """The way into a room by phone: code, PIN, waiting, a seat. Read it from `dial_in` downwards.
 
 An unknown code and a wrong PIN are the same to the caller: the same words after the same time, out of the same number
-of tries. While too much has been guessed, no entry is looked at, not even to end it early.
+of tries. While too much has been guessed, no entry is looked at, not even to end it early. An entry that ends early
+tells that it is right, so one that was looked at and then taken back, or hung up on, is a wrong guess too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dialroom.flows.gather import gather
 from dialroom.flows.room_keys import RoomLine, seat_again, stay_in_room
 from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Leaving, Stage, Waiting
 from dialroom.media.protocol import PlayItem
+from dialroom.rooms.codes import MIN_CODE
 from dialroom.rooms.values import Participant, Room
 
 T = TypeVar("T")
@@ -86,6 +88,26 @@ class Tries:
     wrong: int = 0
 
 
+class Glimpse:
+    """Looks at the digits typed so far, to end an entry that can only mean one room. One row of digits an entry:
+    after ``*`` begins another, only pound or silence ends it."""
+
+    def __init__(self, settled: Callable[[str], Awaitable[bool]]) -> None:
+        self._settled = settled
+        self._seen = ""
+
+    async def complete(self, digits: str) -> bool:
+        """Whether the entry may end here."""
+        if len(digits) < MIN_CODE or not digits.startswith(self._seen):
+            return False
+        self._seen = digits
+        return await self._settled(digits)
+
+    def in_vain(self, entered: str) -> bool:
+        """Whether digits were looked at that are not part of what was entered in the end, and so not judged."""
+        return not entered.startswith(self._seen)
+
+
 async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) -> Room:
     """Asks until a code is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
 
@@ -123,9 +145,7 @@ async def _ask(
     silences = 0
     while True:
         blocked = await c.guesses.check() is None
-        times = c.settings
-        complete = None if blocked else settled
-        entered = await gather(c.leg, prompt, first_digit=times.first_digit, pause=times.pause, complete=complete)
+        entered = await _entered(c, prompt, None if blocked or settled is None else Glimpse(settled))
         if entered:
             found = await _judge(c, tries, what, entered, look_up)
             if found is not None:
@@ -137,6 +157,18 @@ async def _ask(
         if silences >= c.settings.tries:
             raise TurnedAwayError("nothing_entered", "nothing_entered")
         prompt = c.voice.say("nothing_entered", f"enter_{what}")
+
+
+async def _entered(c: Conversation, prompt: list[PlayItem], glimpse: Glimpse | None) -> str:
+    complete = glimpse.complete if glimpse else None
+    entered = ""
+    try:
+        times = c.settings
+        entered = await gather(c.leg, prompt, first_digit=times.first_digit, pause=times.pause, complete=complete)
+    finally:  # also when the caller hangs up
+        if glimpse is not None and glimpse.in_vain(entered):
+            await c.guesses.wrong()
+    return entered
 
 
 async def _judge(
