@@ -50,6 +50,7 @@ class Database:
         else:
             self._writer = self._reader = create_engine(
                 url,
+                hide_parameters=True,  # codes that callers type are among them, and errors end up in the log
                 pool_size=_POOL,
                 max_overflow=0,
                 pool_timeout=5,
@@ -155,7 +156,9 @@ def _sqlite_engine(url: str, begin: str, connections: int) -> Engine:
     if not path or path == ":memory:":
         raise ValueError("SQLite needs a file: reader and writer are different connections")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=connections, max_overflow=0, connect_args={"timeout": 5})
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=connections, max_overflow=0, connect_args={"timeout": 5}
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -56,6 +56,13 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database, publi
     assert published == []
 
 
+async def test_an_error_does_not_tell_what_was_asked_for(database: Database) -> None:
+    with pytest.raises(StoreUnavailable) as raised:
+        await database.read(lambda c: c.execute(text("SELECT :code FROM no_such_table"), {"code": "482915736"}))
+    assert "no_such_table" in str(raised.value.__cause__)
+    assert "482915736" not in str(raised.value.__cause__)
+
+
 async def test_events_are_published_after_the_commit_only(database: Database, bus: EventBus) -> None:
     seen: list[int] = []
 
