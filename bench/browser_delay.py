@@ -1,8 +1,8 @@
 """How much later than possible a browser plays what a phone said.
 
-Chromium joins the demo room from its page. Two legs of the load generator are put into the same bridge over a control
-link of our own; the first sends tones. The page notes when it plays the start of each, by the same machine's clock. So
-the figure contains the media plane, Chromium's jitter buffer and its way to the sound card.
+Chromium joins a room from its page, and two phones call into it; the first sends tones. The page notes when it plays
+the start of each, by the same machine's clock. So the figure contains the media plane, Chromium's jitter buffer and its
+way to the sound card.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx2
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import Page, async_playwright
 from tests.peers.support.browser import FLAGS
 
 from bench import load
+from bench.caller import Caller
 from bench.delay import PAIR, Delay, summarize
 from bench.media_density import Say
-from bench.media_plane import open_leg
 from bench.process import BenchError
 from bench.server import Server, serving
-from dialroom.media.client import MediaClient
-from dialroom.media.plane import MediaError
-from dialroom.media.protocol import Snapshot
 
 EARS = Path(__file__).with_name("ears.js")
+NUMBER = "7000"
 JOIN_MS = 20_000
 LONGEST_MS = 700.0
 
@@ -39,27 +39,55 @@ async def measure(say: Say, seconds: float = 12.0) -> Delay | str:
         try:
             async with asyncio.timeout(seconds + 90), serving(Path(name)) as server:
                 found: Delay | str = await _measure(server, Path(name), seconds)
-        except (BenchError, BrowserError, MediaError, OSError, TimeoutError) as error:
+        except (BenchError, BrowserError, httpx2.HTTPError, OSError, TimeoutError) as error:
             found = str(error) or "it took too long"
     say(f"  {found}")
     return found
 
 
 async def _measure(server: Server, folder: Path, seconds: float) -> Delay:
-    async with _in_the_room(server.page) as page:
-        client = MediaClient(f"unix:{folder}/data/media.sock")
-        snapshot = await client.connect()
-        try:
-            report = await load.run(
-                ["delay", "--legs", str(PAIR), "--seconds", f"{seconds:g}"],
-                lambda sources: _open_legs(client, snapshot, page, sources),
-                folder / "delay.log",
-            )
-        finally:
-            await client.close()
-        await asyncio.sleep(LONGEST_MS / 1000)
-        heard: list[float] = await page.evaluate("window.tonesHeard")
+    headers = {"Authorization": f"Bearer {server.key}"}
+    async with httpx2.AsyncClient(base_url=server.api, headers=headers) as api, Caller.open() as caller:
+        room = await _post(api, "/api/rooms", {"name": "Bench"})
+        await _post(api, "/api/numbers", {"number": NUMBER, "room": room["id"]})
+        async with _in_the_room(room["join_url"]) as page:
+
+            async def open_legs(sources: Sequence[str]) -> AsyncIterator[str]:
+                calls = [await caller.dial(f"sip:{NUMBER}@{server.sip}", source) for source in sources]
+                await _all_there(api, room["id"], len(calls) + 1)
+                state = await page.evaluate("window.listenForTones()")
+                if state != "running":
+                    raise BenchError(f"the browser's sound is {state}")
+                for target in calls:
+                    yield target
+
+            arguments = ["delay", "--legs", str(PAIR), "--seconds", f"{seconds:g}"]
+            report = await load.run(arguments, open_legs, folder / "delay.log")
+            await asyncio.sleep(LONGEST_MS / 1000)
+            heard: list[float] = await page.evaluate("window.tonesHeard")
     return match([at * 1000 for at in report["sent_at"][0]], heard)
+
+
+async def _post(api: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = await api.post(path, json=body)
+    if answer.status_code >= 300:
+        raise BenchError(f"POST {path} was answered by {answer.status_code}: {answer.text}")
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def _all_there(api: httpx2.AsyncClient, room: str, count: int) -> None:
+    """Waits until so many are in the room: callers first hear how many are there."""
+    present = 0
+    for _ in range(100):
+        session = (await api.get(f"/api/rooms/{room}")).json()["session"]
+        if session is not None:
+            people = (await api.get(f"/api/sessions/{session}/participants")).json()["items"]
+            present = sum(person["left_at"] is None for person in people)
+        if present >= count:
+            return
+        await asyncio.sleep(0.2)
+    raise BenchError(f"{present} of {count} came into the room")
 
 
 def match(sent: Sequence[float], heard: Sequence[float]) -> Delay:
@@ -70,16 +98,6 @@ def match(sent: Sequence[float], heard: Sequence[float]) -> Delay:
         if later:
             delays.append(min(later))
     return summarize(delays, len(sent) - len(delays))
-
-
-async def _open_legs(client: MediaClient, snapshot: Snapshot, page: Page, sources: Sequence[str]) -> AsyncIterator[str]:
-    if len(snapshot.bridges) != 1:
-        raise BenchError(f"the browser should be in the only bridge; there are {len(snapshot.bridges)}")
-    state = await page.evaluate("window.listenForTones()")
-    if state != "running":
-        raise BenchError(f"the browser's sound is {state}")
-    for number, source in enumerate(sources):
-        yield await open_leg(client, number, snapshot.bridges[0], source)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from bench.subjects import Subject
 PLUGIN = "janus.plugin.audiobridge"
 ANSWER_SECONDS = 20.0
 READY_SECONDS = 15.0
+AT_ONCE = 16
 
 MAIN_CONFIG = """
 general: {{
@@ -76,15 +77,22 @@ class Janus(Subject):
             await self._api.close()
 
     async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
-        """One handle per phone, as every Janus client makes them."""
+        """One handle per phone, as every Janus client makes them. All are there before the first phone sends: with
+        hundreds of participants the control of a Janus that already mixes takes minutes."""
         assert self._api is not None
-        keeper = await self._api.attach()
-        for number, source in enumerate(sources):
-            room = number // room_size + 1
-            if number % room_size == 0:
-                body = {"request": "create", "room": room, "sampling_rate": 8000, "allow_rtp_participants": True}
-                await self._api.message(keeper, {**body, "is_private": True, "audiolevel_event": False})
-            yield await self._api.join(room, source)
+        api = self._api
+        keeper = await api.attach()
+        for number in range(-(-len(sources) // room_size)):
+            body = {"request": "create", "room": number + 1, "sampling_rate": 8000, "allow_rtp_participants": True}
+            await api.message(keeper, {**body, "is_private": True, "audiolevel_event": False})
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def join(number: int) -> str:
+            async with gate:
+                return await api.join(number // room_size + 1, sources[number])
+
+        for target in await asyncio.gather(*(join(number) for number in range(len(sources)))):
+            yield target
 
 
 class Api:

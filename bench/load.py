@@ -55,5 +55,9 @@ async def run(
             measuring()
             report = await line(process)
         return report
+    except ConnectionError as error:
+        await process.stop()
+        process.check()
+        raise BenchError(f"{process.name}: {error}") from error
     finally:
         await process.stop()

@@ -108,13 +108,11 @@ async def measure(plan: Plan, say: Say, subjects: Sequence[type[Subject]] = SUBJ
 
 
 async def _undisturbed(kind: type[Subject], cell: Cell, plan: Plan) -> Cost:
-    """Measures again, at most twice, while the load generator itself is short of CPU; the least disturbed counts."""
-    best = await _cost(kind, cell, plan)
-    for _ in range(2):
-        if best.late <= DISTURBED:
-            break
-        best = min(best, await _cost(kind, cell, plan), key=lambda cost: cost.late)
-    return best
+    """Measures again, once, if the load generator itself was short of CPU; the less disturbed one counts."""
+    first = await _cost(kind, cell, plan)
+    if first.late <= DISTURBED:
+        return first
+    return min(first, await _cost(kind, cell, plan), key=lambda cost: cost.late)
 
 
 async def _cost(kind: type[Subject], cell: Cell, plan: Plan) -> Cost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from dialroom.media.client import MediaClient
 from dialroom.media.protocol import Codec, ConfigureLeg, JoinLeg, LegMedia, LegOpened, OpenBridge, OpenLeg
 
 CANDIDATES = (ROOT / "src/dialroom/_bin/dialroom-media", ROOT / "rust/target/release/dialroom-media")
+LEGS_PER_SECOND = 200
 RTP_PORTS = "21000-25999"
 
 
@@ -45,9 +47,13 @@ class MediaPlane(Subject):
             await self._client.close()
 
     async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
-        """Legs as a call makes them: opened, configured, put into the bridge of their room."""
+        """Legs as calls make them: opened, configured, put into the bridge of their room, not faster than twice the
+        calls per second that a server takes. So most legs find a port whose other legs have been heard of."""
         assert self._client is not None
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for number, source in enumerate(sources):
+            await asyncio.sleep(began + number / LEGS_PER_SECOND - clock())
             yield await open_leg(self._client, number, f"bench_{number // room_size}", source)
 
 

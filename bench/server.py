@@ -21,14 +21,12 @@ RTP_PORTS = "26000-29999"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it is. ``number`` is the demo number, ``page`` the demo room's link."""
+    """Where it is. ``number`` is the demo number,"""
 
     control: Process
     media: Reading
     sip: str
     number: str
-    code: str
-    page: str
     api: str
     key: str
 
@@ -90,8 +88,6 @@ def _read(said: str, control: Process, media: Reading) -> Server:
         media=media,
         sip=find(r"SIP\s+sip:(\S+)"),
         number=find(r"Call\s+sip:(\+?\d+)@"),
-        code=find(r"enter the code (\d+)"),
-        page=find(r"Room page\s+(\S+)"),
         api=find(r"API\s+(\S+)/api/"),
         key=find(r"API key\s+(\S+)"),
     )
