@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,6 @@ from .support.server import DialroomServer, steps
 from .support.tones import level_of, loudness, read_wav
 
 CHECKOUT = Path(__file__).parents[2]
-PATH = "/usr/bin:/bin"
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +55,9 @@ def test_the_wheel_holds_the_media_process_the_pages_and_the_prompts(wheel: Path
 
 @pytest.mark.timeout(300)
 def test_the_installed_wheel_takes_a_call_without_rust_or_node(clean: Path, tmp_path: Path) -> None:
-    environment = {"PATH": f"{clean}:{PATH}", "HOME": str(tmp_path)}
+    environment = {"PATH": str(clean), "HOME": str(tmp_path)}
     for program in ("cargo", "rustc", "node", "npm"):
-        found = subprocess.run(["which", program], env=environment, capture_output=True, check=False)
-        assert found.returncode != 0 or found.stdout.startswith(b"/usr/bin"), f"{program} is no part of this machine"
+        assert shutil.which(program, path=environment["PATH"]) is None
     command = (str(clean / "dialroom"),)
     with DialroomServer(tmp_path / "server", command=command, environment=environment) as server:
         room = server.room()
