@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dialroom.core.errors import StoreUnavailable
 from dialroom.media.protocol import (
     BlockTrack,
     ClosePeer,
@@ -18,6 +21,7 @@ from dialroom.media.protocol import (
     SpeakersChanged,
     Subscribe,
 )
+from dialroom.rooms.values import Number
 
 from .conftest import Guest, House
 
@@ -158,6 +162,77 @@ async def test_garbage_is_answered_and_disturbs_nobody(house: House, garbage: st
         await connection.send(garbage)
         assert "invalid" in str(await connection.recv())
     assert (await house.api.get("/healthz")).status_code == 200
+
+
+async def test_a_moved_browser_that_never_comes_does_not_keep_the_seat(house: House) -> None:
+    here, there = await house.room(name="Here"), await house.room(name="There")
+    async with house.socket() as a, house.socket() as b, house.socket() as c:
+        ada = Guest(a)
+        joined = await ada.request("join", token=await house.token(here["id"], name="Ada"))
+        path = f"/api/participants/{joined['participant']['id']}/move"
+        moved = (await house.api.post(path, json={"room": there["id"]})).json()
+        told = await ada.event("moved")
+        seat = f"/api/participants/{moved['id']}"
+        assert (await house.api.get(seat)).json()["connected"] is False
+        old = await Guest(b).request("resume", resume_token=joined["resume_token"])
+        assert old["error"]["code"] == "not_found"
+        assert (await Guest(c).request("join", token=told["token"]))["type"] == "ok"
+        assert (await house.api.get(seat)).json()["connected"] is True
+
+
+async def test_the_end_of_the_old_socket_does_not_disturb_the_one_that_resumed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await house.room()
+    async with house.socket() as a, house.socket() as b:
+        joined = await Guest(a).request("join", token=await house.token(room["id"]))
+        numbers = await house.store.numbers.list(house.organisation)
+
+        async def slow(_organisation: str) -> tuple[Number, ...]:
+            await a.wait_closed()
+            await asyncio.sleep(0.05)  # until the server has seen it too
+            return numbers
+
+        monkeypatch.setattr(house.store.numbers, "list", slow)
+        await Guest(b).request("resume", resume_token=joined["resume_token"])
+        assert house.services.meetings.participant(joined["participant"]["id"]).connected
+
+
+async def test_a_browser_removed_while_it_joins_does_not_listen_on(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await house.room()
+    token = await house.token(room["id"])
+    meetings = house.services.meetings
+
+    async def remove(_organisation: str) -> tuple[Number, ...]:
+        session = meetings.session_of(room["id"])
+        assert session is not None
+        await meetings.remove(meetings.participants(session.id)[0].id, "api")
+        await meetings.settled()
+        return ()
+
+    monkeypatch.setattr(house.store.numbers, "list", remove)
+    async with house.socket() as a:
+        assert (await Guest(a).request("join", token=token))["type"] == "error"
+
+
+async def test_a_browser_that_could_not_be_told_it_is_in_does_not_keep_the_seat(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await house.room()
+    token = await house.token(room["id"])
+
+    async def away(_organisation: str) -> tuple[Number, ...]:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(house.store.numbers, "list", away)
+    async with house.socket() as a:
+        assert (await Guest(a).request("join", token=token))["error"]["code"] == "store_unavailable"
+    session = house.services.meetings.session_of(room["id"])
+    assert session is not None
+    (someone,) = house.services.meetings.participants(session.id)
+    assert not someone.connected
 
 
 async def test_a_locked_room_says_so(house: House) -> None:

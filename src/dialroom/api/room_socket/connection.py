@@ -60,8 +60,8 @@ class Socket(Protocol):
 
 
 class BrowserConnection:
-    """Implements `dialroom.rooms.meetings.Connection`. ``on_ended`` and ``on_moved`` (which gives the token for the
-    other room) tell the owner."""
+    """Implements `dialroom.rooms.meetings.Connection`. ``on_ended`` (a stay is over) and ``on_moved`` (the next begins;
+    gives the token for the other room) tell the owner."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class BrowserConnection:
         """We are out of the meeting, for whatever reason."""
         self._stop_listening()
         await self.close_peer()
-        self._on_ended(self)
+        self._end_stay()
 
     # --- what the meeting tells --------------------------------------------------------------------------------------
 
@@ -197,7 +197,10 @@ class BrowserConnection:
         """The stay goes on in another room: the browser joins that with a token for the same identity."""
         self._stop_listening()
         await self.close_peer()
+        self._end_stay()
         self._participant_id = participant.id
+        # Who never comes there must not keep the seat for ever.
+        await self._meetings.set_connected(participant.id, False)
         token = await self._on_moved(self, room)
         self._send({"type": "moved", "room": self._room_seen(room), "token": token})
         self._send({"type": "ended", "reason": "moved"})
@@ -259,6 +262,10 @@ class BrowserConnection:
         if self._unlisten_peer is not None:
             self._unlisten_peer()
             self._unlisten_peer = None
+
+    def _end_stay(self) -> None:
+        if self._participant_id is not None:
+            self._on_ended(self)
 
     def _stop_listening(self) -> None:
         for unlisten in self._unlisten:

@@ -78,7 +78,7 @@ class RoomSockets:
         claims = await self._tokens.verify_join(token)
         room = await self._rooms.read(claims.organisation, claims.room)
         connection = self._moved.pop((room.id, claims.identity), None)
-        if connection is not None and self._still_seated(connection):
+        if connection is not None and self._is_in(connection.participant_id):
             participant = self._meetings.attach(connection.participant_id, connection)
         else:
             connection = self._new_connection()
@@ -93,6 +93,7 @@ class RoomSockets:
             connection = self._new_connection()
         elif connection.socket is not None:
             connection.socket.close(1000)
+            connection.socket = None
         participant = self._meetings.attach(participant_id, connection)
         orphan = self._orphans.pop(participant_id, None)
         if orphan is not None:
@@ -121,9 +122,9 @@ class RoomSockets:
     def _new_connection(self) -> BrowserConnection:
         return BrowserConnection(self._meetings, self._media, self._ended, self._moved_to)
 
-    def _still_seated(self, connection: BrowserConnection) -> bool:
+    def _is_in(self, participant_id: str) -> bool:
         try:
-            self._meetings.participant(connection.participant_id)
+            self._meetings.participant(participant_id)
         except NotFound:
             return False
         return True
@@ -131,7 +132,16 @@ class RoomSockets:
     async def _seat(
         self, connection: BrowserConnection, participant: Participant, socket: Socket, *, resumed: bool
     ) -> Seated:
-        numbers = await self._numbers.list(participant.organisation)
+        try:
+            numbers = await self._numbers.list(participant.organisation)
+            resume_token = await self._tokens.issue_resume(
+                participant.organisation, participant.session, participant.id, RESUME_LIFETIME
+            )
+        except BaseException:
+            if self._is_in(participant.id):  # without a connection: it may try again for a while, then it is lost
+                await self._meetings.set_connected(participant.id, False)
+            raise
+        participant = self._meetings.participant(participant.id)  # it may have been removed meanwhile
         seen = partial(room_seen, numbers=numbers, base_url=self._base_url)
         connection.seat(participant, seen)
         connection.socket = socket
@@ -142,9 +152,7 @@ class RoomSockets:
             "session": participant.session,
             "room": seen(room),
             "participants": [participant_seen(each) for each in self._meetings.participants(participant.session)],
-            "resume_token": await self._tokens.issue_resume(
-                participant.organisation, participant.session, participant.id, RESUME_LIFETIME
-            ),
+            "resume_token": resume_token,
             "ice_servers": list(self._ice_servers(participant.id)),
             "resumed": resumed and connection.peer is not None,
         }
@@ -153,6 +161,8 @@ class RoomSockets:
     def _ended(self, connection: BrowserConnection) -> None:
         if self._connections.get(connection.participant_id) is connection:
             del self._connections[connection.participant_id]
+        if self._moved:
+            self._moved = {key: each for key, each in self._moved.items() if each is not connection}
 
     async def _moved_to(self, connection: BrowserConnection, room: Room) -> str:
         participant = connection.participant
