@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from dialroom.flows.stages import InRoom
@@ -161,6 +163,54 @@ async def test_a_move_takes_the_caller_to_the_other_room(scene: StorySet) -> Non
     assert the_phone(scene, second).muted
     await call.hangs_up()
     assert scene.people(second) == ["Ada"]
+
+
+async def seated_only(scene: StorySet, room: Room) -> tuple[PhoneCall, asyncio.Event]:
+    """A caller who has a seat and whose sound enters the room when the event is set."""
+    call, enters = scene.call(straight_into=room.id), asyncio.Event()
+    join = call.phone.join
+
+    async def slowly(bridge: str, participant: str, *, muted: bool) -> None:
+        call.phone.join = join  # type: ignore[method-assign]
+        await enters.wait()
+        await join(bridge, participant, muted=muted)
+
+    call.phone.join = slowly  # type: ignore[method-assign]
+    await scene.clock.sleep(0.1)
+    assert scene.people(room) == ["Phone 1"]
+    return call, enters
+
+
+async def test_who_is_removed_in_the_very_moment_of_entering_does_not_stay_in_the_bridge(scene: StorySet) -> None:
+    room = await scene.room()
+    call, enters = await seated_only(scene, room)
+    await scene.meetings.remove(the_phone(scene, room).id, by="part_host")
+    await scene.clock.sleep(0.1)
+    enters.set()
+    await call.phone.hears("removed_by_host")
+    assert call.phone.bridge is None
+
+
+async def test_who_is_muted_in_the_very_moment_of_entering_is_muted(scene: StorySet) -> None:
+    room = await scene.room()
+    call, enters = await seated_only(scene, room)
+    await scene.meetings.set_muted(the_phone(scene, room).id, True, by="part_host")
+    await scene.clock.sleep(0.1)
+    enters.set()
+    await call.phone.hears("muted_by_host")
+    assert call.phone.is_muted
+
+
+async def test_who_is_moved_in_the_very_moment_of_entering_is_in_the_other_room(scene: StorySet) -> None:
+    room, other = await scene.room(), await scene.room(code="731946285")
+    call, enters = await seated_only(scene, room)
+    await scene.meetings.move(the_phone(scene, room).id, other, by="api")
+    await scene.clock.sleep(0.1)
+    enters.set()
+    await call.phone.hears("moved_to_other_room")
+    session = scene.meetings.session_of(other.id)
+    assert session is not None
+    assert call.phone.bridge == session.id
 
 
 async def test_hanging_up_leaves_the_room(scene: StorySet) -> None:

@@ -53,10 +53,21 @@ class RoomLine:
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
+        self._changing = asyncio.Lock()
+        self._muted: bool | None = None
+        self._sent_away = False
         self.news: asyncio.Queue[News] = asyncio.Queue()
+
+    async def come_in(self, participant: Participant) -> None:
+        """Into the bridge; unless the room has moved or removed the caller since they were seated."""
+        async with self._changing:
+            if not self._sent_away:
+                muted = participant.muted if self._muted is None else self._muted
+                await self._leg.join(participant.session, participant.id, muted=muted)
 
     async def muted(self, muted: bool, by: str) -> None:
         """The caller's voice is off or on before they hear of it."""
+        self._muted = muted
         self.news.put_nowait(Muted(muted))
         await self._do(self._leg.mute(muted))
 
@@ -66,17 +77,20 @@ class RoomLine:
 
     async def removed(self, reason: str) -> None:
         """The room does not hear the caller any more, nor they it."""
+        self._sent_away = True
         self.news.put_nowait(Removed(reason))
         await self._do(self._leg.leave())
 
     async def moved(self, participant: Participant, room: Room) -> None:
         """The caller hears the other room."""
+        self._sent_away = True
         self.news.put_nowait(Moved(participant, room))
         await self._do(self._leg.join(participant.session, participant.id, muted=participant.muted))
 
     async def _do(self, change: Awaitable[None]) -> None:
-        with contextlib.suppress(LegGoneError):
-            await change
+        async with self._changing:
+            with contextlib.suppress(LegGoneError):
+                await change
 
 
 def seat_again(c: Conversation, stage: InRoom, line: RoomLine) -> Participant:
@@ -121,12 +135,11 @@ class Stay:
     async def come_in(self) -> None:
         """Into the bridge; a tone for the others, the number of people for the caller."""
         participant = self.participant
-        await self.c.leg.join(participant.session, participant.id, muted=self._muted)
+        await self._line.come_in(participant)
         await self.c.journal.seated(participant)
         await self._reached("joined")
         await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
-        others = len(self.c.meetings.participants(participant.session)) - 1
-        await self.c.leg.start_playing([*self.c.voice.others(others), *self.c.voice.say("menu_hint")])
+        await self.c.leg.start_playing([*self.c.voice.others(self._others()), *self.c.voice.say("menu_hint")])
 
     async def listen(self) -> str:
         """Acts on keys and news, one at a time, until the room lets the caller go."""
@@ -234,11 +247,15 @@ class Stay:
         self.c = await self.c.speaking(room.language)
         await self.c.journal.seated(participant)
         await self._reached("moved", room.id)
-        others = len(self.c.meetings.participants(participant.session)) - 1
         await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
-        await self.c.leg.start_playing([*self.c.voice.say("moved_to_other_room"), *self.c.voice.others(others)])
+        said = [*self.c.voice.say("moved_to_other_room"), *self.c.voice.others(self._others())]
+        await self.c.leg.start_playing(said)
 
     # --- both --------------------------------------------------------------------------------------------------
+
+    def _others(self) -> int:
+        us = self.participant
+        return sum(1 for each in self.c.meetings.participants(us.session) if each.id != us.id)
 
     async def _say(self, key: str) -> None:
         await self.c.leg.start_playing(self.c.voice.say(key))
