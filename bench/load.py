@@ -54,6 +54,7 @@ async def run(
         if report["event"] == "measuring":
             measuring()
             report = await line(process)
+        await process.ended()
         return report
     except ConnectionError as error:
         await process.stop()

@@ -22,8 +22,8 @@ from bench.subjects import Reflector, Subject
 
 SUBJECTS: tuple[type[Subject], ...] = (Reflector, MediaPlane, Janus)
 ROOM_OF_TEN = 10
-DISTURBED = 0.02
-"""Above this fraction of late turns of the load generator, a measurement says more about the machine."""
+UNDISTURBED = 0.98
+"""Below this fraction of the packets that should have been sent, a measurement says more about the machine."""
 
 Say = Callable[[str], None]
 
@@ -36,7 +36,7 @@ class Plan:
     rounds: int = 3
     warm_up: float = 1.0
     measured: float = 2.5
-    patience: float = 45.0
+    patience: float = 25.0
 
 
 QUICK = Plan(legs=(20,), rounds=1, warm_up=0.5, measured=1.0)
@@ -57,7 +57,7 @@ class Cost:
 
     ``cpu``: µs of CPU per second and leg. ``memory``: bytes per leg. ``threads``: of the server. ``fed``: fraction of
     phones that got at least 95 % of their packets. ``hearing``: fraction that heard speech.
-    ``late``: fraction of the time in which the load generator itself was more than 10 ms behind.
+    ``offered``: fraction of their packets that the load generator had CPU enough to send.
     """
 
     cpu: float
@@ -65,7 +65,7 @@ class Cost:
     threads: int
     fed: float
     hearing: float
-    late: float
+    offered: float
 
 
 Results = dict[Cell, Cost | str]
@@ -93,7 +93,7 @@ async def measure(plan: Plan, say: Say, subjects: Sequence[type[Subject]] = SUBJ
             if cell in failures:
                 continue
             try:
-                cost = await _undisturbed(subject, cell, plan)
+                cost = await _cost(subject, cell, plan)
             except (BenchError, OSError) as error:
                 failures[cell] = str(error)
                 say(f"  {cell.subject}, {cell.legs} legs: {error}")
@@ -103,16 +103,8 @@ async def measure(plan: Plan, say: Say, subjects: Sequence[type[Subject]] = SUBJ
     results: Results = dict(failures)
     for cell, seen in costs.items():
         if cell not in failures:
-            results[cell] = _median(seen)
+            results[cell] = combine(seen)
     return results
-
-
-async def _undisturbed(kind: type[Subject], cell: Cell, plan: Plan) -> Cost:
-    """Measures again, once, if the load generator itself was short of CPU; the less disturbed one counts."""
-    first = await _cost(kind, cell, plan)
-    if first.late <= DISTURBED:
-        return first
-    return min(first, await _cost(kind, cell, plan), key=lambda cost: cost.late)
 
 
 async def _cost(kind: type[Subject], cell: Cell, plan: Plan) -> Cost:
@@ -145,18 +137,20 @@ async def _load_and_read(subject: Subject, cell: Cell, plan: Plan) -> Cost:
         threads=threads,
         fed=report["fed"] / cell.legs,
         hearing=report["hearing"] / cell.legs,
-        late=report["late_turns"] / (plan.measured * 1000),
+        offered=report["offered"],
     )
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
+def combine(costs: Sequence[Cost]) -> Cost:
+    """The median of the rounds that were not disturbed; of all, if all were. Marks are those of the worst of them."""
+    good = [cost for cost in costs if cost.offered >= UNDISTURBED] or costs
     return Cost(
-        cpu=median(cost.cpu for cost in costs),
-        memory=median(cost.memory for cost in costs),
-        threads=max(cost.threads for cost in costs),
-        fed=min(cost.fed for cost in costs),
-        hearing=min(cost.hearing for cost in costs),
-        late=max(cost.late for cost in costs),
+        cpu=median(cost.cpu for cost in good),
+        memory=median(cost.memory for cost in good),
+        threads=max(cost.threads for cost in good),
+        fed=min(cost.fed for cost in good),
+        hearing=min(cost.hearing for cost in good),
+        offered=min(cost.offered for cost in good),
     )
 
 

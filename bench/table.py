@@ -41,7 +41,7 @@ def render(machine: str, figures: Figures) -> str:
     if any("†" in cell for row in rows for cell in row):
         lines += ["", "† overloaded: not every phone got its packets or heard speech, so the true cost is higher."]
     if any("‡" in cell for row in rows for cell in row):
-        lines += ["", "‡ disturbed: the load generator itself was short of CPU."]
+        lines += ["", "‡ the load generator could not send all packets on its CPU, so the true cost is higher."]
     return "\n".join([*lines, *(f"\n{note}" for note in notes)])
 
 
@@ -89,7 +89,9 @@ def _memory(cost: Cost | None) -> str:
 def _marks(cost: Cost) -> str:
     # What the reflector sends back is mostly quiet lines: nobody but the talkers hears speech.
     heard = cost.memory == 0 or cost.hearing >= OVERLOADED
-    return ("" if cost.fed >= OVERLOADED and heard else " †") + (" ‡" if cost.late > media_density.DISTURBED else "")
+    return ("" if cost.fed >= OVERLOADED and heard else " †") + (
+        " ‡" if cost.offered < media_density.UNDISTURBED else ""
+    )
 
 
 def _cpu_aim(results: media_density.Results, legs: int, room: int | None) -> str:
