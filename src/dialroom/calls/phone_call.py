@@ -117,7 +117,8 @@ class PhoneCall:
 
     async def _apologise(self) -> None:
         try:
-            await self.leg.play(self.conversation.voice.say("error_hang_up"))
+            if self.answered:
+                await self.leg.play(self.conversation.voice.say("error_hang_up"))
         except (LegGoneError, MediaError):
             pass
         finally:

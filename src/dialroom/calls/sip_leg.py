@@ -65,6 +65,8 @@ _log = structlog.get_logger("dialroom.calls")
 MAX_DIGITS_WAITING = 64
 SILENCE_BEFORE_PROBE = 15_000
 """Milliseconds without RTP and RTCP after which the phone is asked whether it is still there."""
+_STATUSES = {"server_stopped": 503, "media_lost": 503, "internal_error": 500}
+"""What a call hung up for this reason gets if it was not answered yet; others get 480."""
 PLAYBACK_GRACE = 5.0
 """Seconds past its length after which a playback is taken as over, should its end never be told."""
 
@@ -135,8 +137,9 @@ class SipLeg:
             return
         offer = self._invite.remote_sdp
         try:
-            opened = await self._media.open_leg(self._id, tag=self._journal.record.id, **self._side.hints(offer))
-            self._open = True
+            hints = self._side.hints(offer)
+            self._open = True  # whoever cancels us now has a leg to close, answered or not
+            opened = await self._media.open_leg(self._id, tag=self._journal.record.id, **hints)
             self._side.opened(opened.address, opened.rtp_port)
             sdp = self._side.answer(offer) if offer else self._side.offer()
             if self._side.media is not None:
@@ -211,7 +214,8 @@ class SipLeg:
     def forget_digits(self) -> None:
         """Drops the digits typed so far and not yet read."""
         while not self._digits.empty():
-            self._digits.get_nowait()
+            _, event = self._digits.get_nowait()
+            self.acted_upon = max(self.acted_upon, event)
 
     async def join(self, bridge: str, participant: str, *, muted: bool) -> None:
         """Puts the caller into a bridge as this participant."""
@@ -245,7 +249,7 @@ class SipLeg:
         if self._gone:
             return
         if not self._answered:
-            await self.reject(503 if reason == "server_stopped" else 480, reason)
+            await self.reject(_STATUSES.get(reason, 480), reason)
             return
         self._ending = hung_up_by_us(reason)
         self._invite.bye(reason)

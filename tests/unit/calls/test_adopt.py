@@ -183,3 +183,17 @@ async def test_digits_told_again_are_not_acted_upon_twice(house: House, caller: 
     house.media.press(leg, "*8")
     await until(lambda: "en/only_you@0" in house.media.clips_played(leg))
     assert house.media.legs[leg].muted
+
+
+async def test_keys_forgotten_when_the_waiting_was_over_are_not_told_again(house: House, caller: SipCaller) -> None:
+    room = await house.room(starts_with="host")
+    caller.dial(house.port)
+    await caller.answered()
+    (leg,) = house.media.legs
+    house.media.press(leg, CODE)
+    await until(lambda: "en/hold_music@0" in house.media.clips_playing(leg))
+    house.media.press(leg, "*6")
+    pressed = house.media.last_event
+    await house.rooms.change("org_a", room.id, starts_with="anyone")
+    await house.recorded(lambda each: each.state == "in_room")
+    assert stored(house).last_event >= pressed

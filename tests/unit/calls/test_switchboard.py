@@ -12,7 +12,16 @@ from dialroom.calls import phone_call
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
-from dialroom.media.protocol import CloseLeg, ConfigureLeg, JoinLeg, LegSilent, OpenLeg, SourceRejected
+from dialroom.media.protocol import (
+    Answer,
+    CloseLeg,
+    Command,
+    ConfigureLeg,
+    JoinLeg,
+    LegSilent,
+    OpenLeg,
+    SourceRejected,
+)
 from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
 from tests.unit.routing.values import gateway, number
 
@@ -262,6 +271,38 @@ async def test_a_caller_who_gives_up_before_the_answer_is_cancelled(house: House
     assert record.ending is not None
     assert record.ending.result in ("cancelled", "completed")  # the answer may have been faster
     assert house.media.legs == {}
+
+
+async def test_a_caller_who_gives_up_while_the_leg_is_opened_leaves_no_leg(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, opening = house.media.request, asyncio.Event()
+
+    async def slow(command: Command) -> Answer:
+        answer = await request(command)
+        if isinstance(command, OpenLeg):
+            opening.set()
+            await asyncio.Event().wait()
+        return answer
+
+    monkeypatch.setattr(house.media, "request", slow)
+    caller.dial(house.port)
+    await opening.wait()
+    caller.invite.cancel()
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("cancelled", "caller_cancelled", 487, "caller")
+    assert house.media.legs == {}
+
+
+async def test_a_bug_before_the_answer_is_500(house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(house.media, "open_leg", broken)
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 500
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "internal_error", 500, "server")
 
 
 async def test_a_bug_in_a_flow_ends_that_call_with_an_apology(
