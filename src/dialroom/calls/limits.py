@@ -1,4 +1,4 @@
-"""Limits against crowds: records of strangers' calls, tones at the door of a room."""
+"""Limits against crowds: records of refused calls, tones at the door of a room."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._tones = EntryTones(desk.clock)
-        self._strangers = Bucket(desk.clock, rate=10.0, burst=100)
+        self._refusals = Bucket(desk.clock, rate=10.0, burst=100)
         self.parts = LegParts(desk.media, desk.clips, self._tones.allow)
         self._unlisten = desk.media.listen_link(self._on_media_link)
 
@@ -92,16 +92,16 @@ class Switchboard:
         if self._stopping or self.running >= self.desk.max_calls:
             reason = "server_stopping" if self._stopping else "no_capacity"
             invite.reject(503, None, RETRY_AFTER)
-            self._start(self._record_refusal(invite.facts, 503, reason))
+            self._refused(invite.facts, 503, reason)
             return
         self._start(self._take(invite))
 
     def on_refused(self, facts: RequestFacts, status: int, reason: str) -> None:
-        """A call was turned away at the door. Floods are counted, not recorded one by one."""
-        if self._strangers.allow():
-            self._start(self._record_refusal(facts, status, "stranger", reason))
+        """A call was turned away at the door: a stranger's, or one we cannot make sense of or have no room for."""
+        if not isinstance(self.desk.gatekeeper.identify(facts), Admitted):
+            self._refused(facts, status, "stranger", reason)
         else:
-            metrics.CALLS.labels("inbound", "rejected", "stranger").inc()
+            self._refused(facts, status, "no_capacity" if status == 503 else "bad_request", reason)
 
     # --- taking a call -----------------------------------------------------------------------------------------
 
@@ -190,10 +190,17 @@ class Switchboard:
 
     # --- records -----------------------------------------------------------------------------------------------
 
-    async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str = "") -> None:
-        record = self._record(facts, None, None)
+    def _refused(self, facts: RequestFacts, status: int, reason: str, detail: str = "") -> None:
+        """Floods are counted, not recorded one by one."""
+        if self._refusals.allow():
+            self._start(self._record_refusal(facts, status, reason, detail))
+        else:
+            metrics.CALLS.labels("inbound", "rejected", reason).inc()
+
+    async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str) -> None:
         admission = self.desk.gatekeeper.identify(facts)
-        record = replace(record, trace=admission.trace)
+        gateway = admission.gateway if isinstance(admission, Admitted) else None
+        record = replace(self._record(facts, None, gateway), trace=admission.trace)
         if detail:
             record = record.with_step(self.desk.clock.now(), "refused_at_the_door", detail)
         journal = CallJournal(record, self.desk.calls, self.desk.clock)

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from dialroom.calls import phone_call
+from dialroom.calls.limits import Bucket
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
@@ -141,6 +142,39 @@ async def test_a_full_server_says_503(house: House, caller: SipCaller) -> None:
     record = await house.recorded(lambda each: each.state == "ended")
     assert record.ending is not None
     assert record.ending.reason == "no_capacity"
+
+
+async def test_a_refused_call_of_a_gateway_is_on_record_with_its_organisation(house: House, caller: SipCaller) -> None:
+    await house.stop()
+    house.max_calls = 0
+    house.gateways.gateways = (gateway("carrier", "127.0.0.1/32", organisation="org_b"),)
+    await house.start()
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 503
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert (record.organisation, record.gateway) == ("org_b", "gw_carrier")
+
+
+async def test_a_call_that_cannot_be_understood_is_not_called_a_strangers(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port, headers=[("Require", "telepathy")])
+    assert (await caller.hears(Failed)).status == 420
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "bad_request", 420, "server")
+
+
+async def test_a_flood_of_refused_calls_is_counted_not_recorded(house: House) -> None:
+    await house.stop()
+    house.max_calls = 0
+    await house.start()
+    callers = [SipCaller() for _ in range(3)]
+    house.switchboard._refusals = Bucket(house.clock, rate=0.0, burst=1)
+    for each in callers:
+        await each.start()
+        each.dial(house.port)
+        assert (await each.hears(Failed)).status == 503
+        await each.close()
+    await until(lambda: house.calls.records)
+    assert len(house.calls.records) == 1
 
 
 async def test_no_call_is_taken_without_a_database(house: House, caller: SipCaller) -> None:
