@@ -168,9 +168,9 @@ class DigestServer:
             return wrong
         if given["uri"] != uri:
             return wrong
-        expires = self._read_nonce(given["nonce"], realm)
-        if expires is None:
-            return wrong
+        # A right answer to a nonce that is not ours may be one to the process before us: it gets a new challenge
+        # instead of a refusal (RFC 7616 §3.3, stale).
+        expires = self._read_nonce(given["nonce"], realm) or 0
         # The password is hashed for unknown users too, so that both take equally long.
         password = self._lookup(realm, username)
         expected = digest_response(

@@ -97,9 +97,11 @@ def test_another_method_or_password_is_wrong() -> None:
     assert digest.verify([header], method="INVITE", uri="sip:x", now=101.0).outcome == "wrong"
 
 
-def test_a_nonce_of_another_server_is_wrong() -> None:
-    other = DigestServer(b"x" * 32, lookup)
-    header = answer(other.challenge("dialroom", "salt", 100.0))
+def test_a_right_answer_to_the_nonce_of_an_earlier_process_is_stale_and_a_wrong_one_wrong() -> None:
+    earlier = DigestServer(b"x" * 32, lookup)
+    header = answer(earlier.challenge("dialroom", "salt", 100.0))
+    assert server().verify([header], method="INVITE", uri="sip:x", now=101.0).outcome == "stale"
+    header = answer(earlier.challenge("dialroom", "salt", 100.0), Credentials("alice", "guess"))
     assert server().verify([header], method="INVITE", uri="sip:x", now=101.0).outcome == "wrong"
 
 
