@@ -75,9 +75,11 @@ class GatewayStore(Protocol):
 
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Gateway]: ...
 
-    async def create(self, gateway: Gateway) -> None: ...
+    async def create(self, gateway: Gateway) -> None:
+        """Raises Conflict for a username that any gateway has already, whoever's it is."""
 
-    async def change(self, gateway: Gateway) -> None: ...
+    async def change(self, gateway: Gateway) -> None:
+        """Raises NotFound, Conflict."""
 
     async def delete(self, organisation: str, gateway: str) -> None: ...
 

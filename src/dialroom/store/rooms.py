@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dialroom.core.errors import CodeTaken, Conflict, NotFound, NumberTaken, SlugTaken
@@ -275,12 +275,22 @@ class SqlGateways:
 
     async def create(self, gateway: Gateway) -> None:
         values = self._row(gateway)
-        await self._database.write(lambda c: c.execute(insert(gateways), values))
+
+        def work(connection: Connection) -> None:
+            _check_username(connection, gateway)
+            connection.execute(insert(gateways), values)
+
+        await self._database.write(work)
 
     async def change(self, gateway: Gateway) -> None:
         query = update(gateways).where(gateways.c.organisation == gateway.organisation, gateways.c.id == gateway.id)
         values = self._row(gateway)
-        if await self._database.write(lambda c: c.execute(query.values(values)).rowcount) == 0:
+
+        def work(connection: Connection) -> int:
+            _check_username(connection, gateway)
+            return connection.execute(query.values(values)).rowcount
+
+        if await self._database.write(work) == 0:
             raise NotFound(f"There is no gateway {gateway.id!r}.")
 
     async def delete(self, organisation: str, gateway: str) -> None:
@@ -352,3 +362,12 @@ def _room_conflict(error: IntegrityError) -> Conflict:
     if "code" in text:
         return CodeTaken("Another room already has this dial-in code.")
     return Conflict("The room does not fit what is already there.")
+
+
+def _check_username(connection: Connection, gateway: Gateway) -> None:
+    """One digest realm serves all gateways, so the user name alone must tell whose call it is."""
+    if gateway.username is None:
+        return
+    taken = select(gateways.c.id).where(gateways.c.username == gateway.username, gateways.c.id != gateway.id)
+    if connection.execute(taken.limit(1)).one_or_none() is not None:
+        raise Conflict("Another gateway already has this username.", "Choose another username.")

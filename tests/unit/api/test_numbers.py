@@ -37,3 +37,13 @@ async def test_a_gateway_never_shows_its_password_again(house: House) -> None:
     assert (await house.api.delete(f"/api/gateways/{made.json()['id']}")).status_code == 204
     for wrong in ({"name": "x"}, {"name": "x", "addresses": ["300.1.1.1"]}, {"name": "x", "username": "u"}):
         assert (await house.api.post("/api/gateways", json=wrong)).status_code == 422
+
+
+async def test_a_username_tells_one_gateway_from_all_others(house: House) -> None:
+    body = {"name": "PBX", "username": "pbx", "password": "correct horse"}
+    assert (await house.api.post("/api/gateways", json=body)).status_code == 201
+    taken = await house.api.post("/api/gateways", json=body | {"password": "another one"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
+    without = {"name": "Carrier", "addresses": ["198.51.100.0/24"]}
+    for _ in range(2):
+        assert (await house.api.post("/api/gateways", json=without)).status_code == 201

@@ -82,7 +82,7 @@ async def delete_number(number: str, context: Context, tenant: Tenant) -> Respon
     return Response(status_code=204)
 
 
-@router.post("/gateways", status_code=201, tags=["Gateways"], responses=responses(422))
+@router.post("/gateways", status_code=201, tags=["Gateways"], responses=responses(409, 422))
 async def create_gateway(
     body: GatewayCreate, request: Request, context: Context, tenant: Tenant, idempotency_key: IdempotencyKey = None
 ) -> GatewayGiven:
