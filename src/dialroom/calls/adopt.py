@@ -69,7 +69,7 @@ class Adoption:
             elif leg is None or resume.instance != snapshot.instance:
                 invite.bye("media lost")
                 await self._give_up(record, "media_lost")
-            elif (call := await self._take_up(record, resume, invite, leg)) is not None:
+            elif (call := await self._take_up_or_end(record, resume, invite, leg)) is not None:
                 adopted.append((call, invite))
                 del legs[leg.leg]
         for orphan in legs:
@@ -87,6 +87,18 @@ class Adoption:
             _log.warning("call.not_restored", call=each.record.id, error=str(error))
             return each.record, resume, None
 
+    async def _take_up_or_end(
+        self, record: CallRecord, resume: Resume, invite: InviteSession, leg: LegState
+    ) -> PhoneCall | None:
+        """One call that cannot be taken up ends alone. Its leg, if there still is one, is closed as an orphan."""
+        try:
+            return await self._take_up(record, resume, invite, leg)
+        except MediaError as error:
+            _log.warning("call.not_taken_up", call=record.id, error=str(error))
+            invite.bye("media lost")
+            await self._give_up(record, "media_lost")
+            return None
+
     async def _take_up(
         self, record: CallRecord, resume: Resume, invite: InviteSession, leg: LegState
     ) -> PhoneCall | None:
@@ -96,10 +108,10 @@ class Adoption:
             await self._give_up(record, "server_restarted")
             return None
         stage = self._stage(record, resume.stage)
+        await self._seat(leg, stage)
         journal = CallJournal(record, self._desk.calls, self._desk.clock, stage)
         side = MediaSide.restored(resume.side, peer=invite.facts.source_host)
         call = self._switchboard.phone_call(invite, journal, number, resume.straight_into, leg.leg, side)
-        await self._seat(leg, stage)
         asking = isinstance(stage, AskingCode | AskingPin)
         call.leg.resumed(
             bridge=leg.bridge,

@@ -130,6 +130,19 @@ async def test_a_caller_seated_in_the_very_moment_of_the_crash_keeps_the_seat(ho
     await until(lambda: house.media.legs[leg].muted)
 
 
+async def test_a_leg_that_cannot_be_put_back_ends_its_call_and_not_the_start(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    leg = await in_room(house, caller)
+    await house.hand_over()
+    house.media.legs[leg] = type(house.media.legs[leg])(leg=leg, tag=house.record.id, rtp_port=20000, media=None)
+    house.media.refuse_next(JoinLeg, "internal")
+    assert await house.start() == 0
+    await caller.hears(Ended)
+    assert house.record.ending == Ending("failed", "media_lost", 200, "server")
+    assert house.people(room) == []
+    assert house.media.legs == {}
+
+
 async def test_a_call_whose_leg_is_gone_is_hung_up(house: House, caller: SipCaller) -> None:
     room = await house.room()
     leg = await in_room(house, caller)
