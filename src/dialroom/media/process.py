@@ -98,7 +98,7 @@ class MediaProcess:
             pid = int(self._settings.pid_file.read_text())
         except (OSError, ValueError):
             return None
-        return pid if _is_media_process(pid) else None
+        return pid if _is_media_process(pid, self.url) else None
 
     async def stop(self) -> None:
         """Ends the process, and with it all calls. Nothing running is no error."""
@@ -191,7 +191,7 @@ class MediaProcess:
             if self._child is not None and self._child.pid == pid and self._child.poll() is not None:
                 self._child = None
                 return True
-            if not _is_media_process(pid):
+            if not _is_media_process(pid, self.url):
                 return True
             await asyncio.sleep(0.02)
         return False
@@ -230,11 +230,15 @@ def _read_ready(child: subprocess.Popen[bytes]) -> dict[str, object] | None:
     return ready if isinstance(ready, dict) else None
 
 
-def _is_media_process(pid: int) -> bool:
-    """Whether the process with this number is a media process that runs: numbers are used again."""
+def _is_media_process(pid: int, url: str) -> bool:
+    """Whether the process with this number is a media process that runs and listens at ``url``.
+
+    Numbers are used again, even for the media process of somebody else.
+    """
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    return state != "Z" and Path(os.fsdecode(command[0])).name.startswith(BINARY_NAME)
+    ours = Path(os.fsdecode(command[0])).name.startswith(BINARY_NAME) and os.fsencode(url) in command
+    return state != "Z" and ours

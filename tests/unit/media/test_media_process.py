@@ -266,6 +266,16 @@ async def test_a_running_process_is_adopted(process: MediaProcess, data_dir: Pat
     assert other.pid() == pid
 
 
+async def test_the_media_process_of_somebody_else_is_not_taken_for_ours(process: MediaProcess, data_dir: Path) -> None:
+    folder = data_dir / "other"
+    folder.mkdir()
+    (folder / "media.pid").write_text(f"{process.pid()}\n")
+    other = MediaProcess(MediaProcessSettings(folder, rtp_ports="0", webrtc_port=0))
+    assert other.pid() is None
+    await other.stop()
+    assert process.pid() is not None
+
+
 async def test_a_process_that_died_is_started_anew_and_the_client_finds_it(process: MediaProcess) -> None:
     client = MediaClient(process.url, revive=process.ensure, patience=10)
     snapshot = await client.connect()
