@@ -150,7 +150,7 @@ def combine(costs: Sequence[Cost]) -> Cost:
         threads=max(cost.threads for cost in good),
         fed=min(cost.fed for cost in good),
         hearing=min(cost.hearing for cost in good),
-        offered=min(cost.offered for cost in good),
+        offered=min(cost.offered for cost in costs),
     )
 
 

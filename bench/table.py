@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import call_setup, delay, media_density
 from bench.janus import Janus
@@ -75,7 +75,11 @@ def _at(results: media_density.Results, legs: int, room: int | None) -> tuple[Co
         found = results.get(Cell(name, legs, of))
         return found if isinstance(found, Cost) else None
 
-    return cost(MediaPlane.name, room), cost(Reflector.name, None), cost(Janus.name, room)
+    floor = cost(Reflector.name, None)
+    if floor is not None:
+        # What a reflector sends back is mostly quiet lines: only the talkers hear speech.
+        floor = replace(floor, hearing=1.0)
+    return cost(MediaPlane.name, room), floor, cost(Janus.name, room)
 
 
 def _cpu(cost: Cost | None) -> str:
@@ -87,11 +91,8 @@ def _memory(cost: Cost | None) -> str:
 
 
 def _marks(cost: Cost) -> str:
-    # What the reflector sends back is mostly quiet lines: nobody but the talkers hears speech.
-    heard = cost.memory == 0 or cost.hearing >= OVERLOADED
-    return ("" if cost.fed >= OVERLOADED and heard else " †") + (
-        " ‡" if cost.offered < media_density.UNDISTURBED else ""
-    )
+    served = cost.fed >= OVERLOADED and cost.hearing >= OVERLOADED
+    return ("" if served else " †") + ("" if cost.offered >= media_density.UNDISTURBED else " ‡")
 
 
 def _cpu_aim(results: media_density.Results, legs: int, room: int | None) -> str:
