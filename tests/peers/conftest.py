@@ -15,7 +15,7 @@ from .support.baresip import Baresip
 from .support.browser import Browser
 from .support.server import DialroomServer, Room
 
-PROGRAMS = {"baresip": "baresip", "sipp": "sip-tester", "chromium": "chromium"}
+PROGRAMS = {"baresip": "baresip-core", "sipp": "sip-tester", "chromium": "chromium", "turnserver": "coturn"}
 """What the tests need, and the Debian package it comes from."""
 
 Phones = Callable[..., Baresip]
