@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from .ports import free_port
 from .speech import ALIKE, likeness, without_tones
 from .tones import Samples, level_of, read_wav
 from .waiting import wait_until
@@ -47,13 +48,6 @@ snd_path {folder}
 """
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Baresip:
     """A phone that speaks a tone of ``tone`` Hz; use it as a context manager."""
 
@@ -62,10 +56,10 @@ class Baresip:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        self._control_port = free_port()
-        rtp_low = 40000 + self._control_port % 10000
+        self._control_port = free_port(socket.SOCK_STREAM)
+        rtp_low = 61000 + self._control_port % 40 * 100
         config = CONFIG.format(
-            sip_port=free_port(socket.SOCK_DGRAM),
+            sip_port=free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM),
             tone=tone,
             rtp_low=rtp_low,
             rtp_high=rtp_low + 100,

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
+from .ports import free_port
 from .waiting import wait_until
 
 READY = "dialroom is ready."
@@ -53,15 +54,15 @@ class DialroomServer:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.sip_port = _free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        self.sip_port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
         self._command = command
-        low = random.randrange(20000, 39000, 200)  # not those of another server on this machine
+        low = random.randrange(20000, 32000, 200)  # not those of another server on this machine
         values = {
             "data_dir": str(folder / "data"),
-            "http_port": str(_free_port(socket.SOCK_STREAM)),
+            "http_port": str(free_port(socket.SOCK_STREAM)),
             "sip_host": "127.0.0.1",
             "sip_port": str(self.sip_port),
-            "webrtc_port": str(_free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)),
+            "webrtc_port": str(free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)),
             "webrtc_addresses": "127.0.0.1",
             "rtp_ports": f"{low}-{low + 199}",
             "log_format": "json",
@@ -251,18 +252,3 @@ class DialroomServer:
 def steps(record: dict[str, Any]) -> list[str]:
     """The words of a call record's steps."""
     return [step["what"] for step in record["steps"]]
-
-
-def _free_port(*kinds: int) -> int:
-    """A port of 127.0.0.1 that nobody uses for any of these kinds of socket."""
-    while True:
-        with contextlib.ExitStack() as open_sockets:
-            port = 0
-            try:
-                for kind in kinds:
-                    probe = open_sockets.enter_context(socket.socket(socket.AF_INET, kind))
-                    probe.bind(("127.0.0.1", port))
-                    port = int(probe.getsockname()[1])
-            except OSError:
-                continue
-            return port

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from .ports import free_port
+
 OFFER = """\
 v=0
 o=sipp 1 {version} IN IP4 127.0.0.1
@@ -134,7 +136,8 @@ class Scenario:
                 f'<?xml version="1.0"?>\n<scenario name="test">\n{body}\n</scenario>\n'
             )
             command = ["sipp", f"127.0.0.1:{port}", "-sf", "scenario.xml", "-m", "1", "-i", "127.0.0.1"]
-            command += ["-p", str(free_sip_port())]
+            # A port of its own: what the server still sends to an earlier scenario must not reach this one.
+            command += ["-p", str(free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM))]
             command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", "40s", "-timeout_error"]
             command += ["-trace_err", "-error_file", "errors.txt", "-trace_msg", "-message_file", "messages.txt"]
             with (folder / "screen.txt").open("w") as screen:
@@ -178,13 +181,6 @@ class Scenario:
     def _add(self, step: str) -> Self:
         self._steps.append(step)
         return self
-
-
-def free_sip_port() -> int:
-    """A UDP port of one's own: what the server still sends to an earlier scenario must not reach this one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def status_of(port: int, message: str) -> int:
