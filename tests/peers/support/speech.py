@@ -14,31 +14,50 @@ from .tones import Samples
 RATE = 8000
 LONGEST = 3.0
 """Seconds of a prompt that are compared at most."""
-ALIKE = 0.8
-"""Correlation from which on it is the prompt; different prompts stay below 0.75."""
+PIECE = RATE
+BLOCK = RATE // 100
+SLACK = 6
+"""Blocks of 10 ms by which pieces may be apart from where they should be."""
+ALIKE = 0.85
+"""Correlation from which on it is the prompt; different prompts stay at 0.8 and below."""
 
 
 @functools.cache
 def prompt(key: str, language: str = "en") -> Samples:
     """The beginning of a prompt as samples at `RATE`, without the silence around it."""
-    path = Path(dialroom.prompts.__file__).parent / "audio" / language / f"{key}.wav"
+    audio = Path(dialroom.prompts.__file__).parent / "audio"
+    path = next(audio.glob(f"{language}/{key}.wav"), audio / "sounds" / f"{key}.wav")
     samples = _decode_mu_law(path.read_bytes())
     loud = np.flatnonzero(np.abs(samples) > 0.02)
     return samples[loud[0] : loud[-1] + 1][: int(LONGEST * RATE)]
 
 
 def likeness(heard: Samples, rate: int, key: str, language: str = "en") -> float:
-    """How much (0 to 1) the best matching stretch of what was heard is this prompt; 0 if it is too short."""
+    """How much (0 to 1) the best matching stretch of what was heard is this prompt; 0 if it is too short.
+
+    The prompt is compared in pieces that may be a little apart: a packet late on a busy machine shifts what follows.
+    """
     wanted = prompt(key, language)
     sound = _at_8_khz(heard, rate)
-    if len(sound) < len(wanted):
+    if len(sound) < len(wanted) + PIECE:
         return 0.0
-    size = 1 << (len(sound) + len(wanted)).bit_length()
-    product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(wanted, size)), size)
-    product = product[: len(sound) - len(wanted) + 1]
+    starts = range(0, max(1, len(wanted) - PIECE // 2), PIECE)
+    curves = [_curve(sound, wanted[start : start + PIECE]) for start in starts]
+    shifts = [start // BLOCK for start in starts]
+    length = min(len(curve) - shift for curve, shift in zip(curves, shifts, strict=True))
+    return float(np.mean([curve[shift : shift + length] for curve, shift in zip(curves, shifts, strict=True)], 0).max())
+
+
+def _curve(sound: Samples, piece: Samples) -> Samples:
+    """How alike the piece and the sound are around each block of the sound."""
+    size = 1 << (len(sound) + len(piece)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(piece, size)), size)
     energy = np.concatenate(([0.0], np.cumsum(sound**2)))
-    norm = np.sqrt(np.maximum(energy[len(wanted) :] - energy[: -len(wanted)], 1e-6) * np.sum(wanted**2))
-    return float(np.max(np.abs(product) / norm))
+    norm = np.sqrt(np.maximum(energy[len(piece) :] - energy[: -len(piece)], 1e-3) * np.sum(piece**2))
+    alike = np.abs(product[: len(norm)]) / norm
+    blocks = alike[: len(alike) // BLOCK * BLOCK].reshape(-1, BLOCK).max(axis=1)
+    padded = np.pad(blocks, SLACK)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * SLACK + 1).max(axis=1)
 
 
 def without_tones(samples: Samples, rate: int, tones: tuple[float, ...]) -> Samples:
