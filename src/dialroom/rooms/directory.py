@@ -221,6 +221,8 @@ def _check_times(room: Room) -> None:
     for name, at in (("opens_at", room.opens_at), ("expires_at", room.expires_at)):
         if at is not None and at.tzinfo is None:
             raise Invalid("The time has no zone.", "Write it as 2026-11-21T12:00:00Z.", name)
+        if at is not None and not 2000 <= at.year < 9999:  # so that it is a time in every zone
+            raise Invalid("The time is out of range.", "Use a year from 2000 to 9998.", name)
     if room.opens_at and room.expires_at and room.expires_at <= room.opens_at:
         raise Invalid("The room would expire before it opens.", "Set `expires_at` after `opens_at`.", "expires_at")
 

@@ -47,3 +47,10 @@ async def test_a_username_tells_one_gateway_from_all_others(house: House) -> Non
     without = {"name": "Carrier", "addresses": ["198.51.100.0/24"]}
     for _ in range(2):
         assert (await house.api.post("/api/gateways", json=without)).status_code == 201
+
+
+async def test_calls_since_a_time_without_zone_are_not_guessed_at(house: House) -> None:
+    answer = await house.api.get("/api/calls", params={"since": "2026-11-21T12:00:00"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.since")
+    zoned = await house.api.get("/api/calls", params={"since": "2026-11-21T12:00:00Z"})
+    assert zoned.status_code == 200

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from dialroom.auth.keys import ApiKeys
 from dialroom.core.clock import SystemClock
 from dialroom.core.ids import new_id
@@ -120,3 +122,13 @@ async def test_another_organisation_sees_nothing_of_it(house: House) -> None:
     ):
         answer = await house.api.request(method, f"/api/rooms/{room['id']}{path}", json=body, headers=theirs)
         assert answer.status_code == 404, (method, path)
+
+
+@pytest.mark.parametrize("field", ["opens_at", "expires_at"])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_time_no_clock_will_show_is_refused_and_leaves_the_list_readable(
+    house: House, field: str, time: str
+) -> None:
+    answer = await house.api.post("/api/rooms", json={"name": "Never", field: time})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, f"body.{field}")
+    assert (await house.api.get("/api/rooms")).status_code == 200
