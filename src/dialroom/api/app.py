@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -92,7 +93,9 @@ def _api() -> APIRouter:
 
 
 def _add_sockets(app: FastAPI, services: Services, sockets: RoomSockets) -> None:
-    origins = services.config.allowed_origins
+    # Behind a proxy the Host header may be another than the one in the page's address.
+    own = urlsplit(services.config.base_url)
+    origins = (*services.config.allowed_origins, f"{own.scheme}://{own.netloc}".lower())
     room_socket = RoomSocketEndpoint(sockets, services.meetings, services.clock, origins)
     live = LiveEvents(services.bus, services.keys, services.clock, origins)
 

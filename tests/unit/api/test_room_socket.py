@@ -60,12 +60,18 @@ async def test_a_wrong_token_is_refused_and_the_socket_closed(house: House) -> N
         assert closed.value.rcvd.code == 4001
 
 
-async def test_a_foreign_page_is_not_let_in_but_an_allowed_one_is(house: House) -> None:
-    with pytest.raises(InvalidStatus):
-        async with house.socket(origin="https://evil.example.com"):
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "null", "http://["])
+async def test_a_foreign_page_is_not_let_in(house: House, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with house.socket(origin=origin):
             pass
-    async with house.socket(origin="https://app.example.com") as connection:
-        assert (await Guest(connection).request("ping"))["error"]["code"] == "invalid"
+    assert refused.value.response.status_code == 403
+
+
+async def test_an_allowed_page_and_our_own_whatever_a_proxy_makes_of_host_are_let_in(house: House) -> None:
+    for origin in ("https://app.example.com", house.services.config.base_url, f"http://{house.url}"):
+        async with house.socket(origin=origin) as connection:
+            assert (await Guest(connection).request("ping"))["error"]["code"] == "invalid"
 
 
 async def test_an_offer_opens_a_peer_in_the_sessions_bridge(house: House) -> None:
