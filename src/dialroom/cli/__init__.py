@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands, so that ``--help`` is there at o
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Coroutine
@@ -176,4 +177,5 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(each) for each in value) or "-"
-    return str(value) if value not in (None, "") else "-"
+    # A database URL may hold a password.
+    return re.sub(r"(://[^:/@]*:).*@", r"\1***@", str(value)) if value not in (None, "") else "-"

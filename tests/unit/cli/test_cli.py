@@ -77,10 +77,14 @@ def test_a_wrong_configuration_is_named_with_the_key_and_without_a_traceback(run
 
 
 def test_secrets_are_not_shown_with_the_configuration(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "dialroom.toml").write_text('[[turn_servers]]\nurls = ["turn:t.example.com"]\nsecret = "hush"\n')
+    (tmp_path / "dialroom.toml").write_text(
+        'database_url = "postgresql://dialroom:hush/@ush@db/dialroom"\n'
+        '[[turn_servers]]\nurls = ["turn:t.example.com"]\nsecret = "hush"\n'
+    )
     code, text, said = run("check-config", "--config", "dialroom.toml")
     assert code == 0
-    assert "hush" not in text + said
+    assert "ush" not in text + said
+    assert "postgresql://dialroom:***@db/dialroom" in text
 
 
 @pytest.mark.usefixtures("first_start")
