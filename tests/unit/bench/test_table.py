@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from bench.browser_delay import match
@@ -23,7 +24,7 @@ def line(table: str, start: str) -> str:
     return next(row for row in table.splitlines() if row.startswith(f"| {start}"))
 
 
-def density(**changes: float) -> dict[Cell, Cost | str]:
+def density(**changes: Any) -> dict[Cell, Cost | str]:
     return {
         FLOOR: replace(GOOD, cpu=200.0, hearing=0.3),
         TENS: replace(GOOD, **changes),
@@ -74,7 +75,7 @@ def test_says_below_the_table_why_a_figure_is_missing() -> None:
 
 
 def test_shows_delays_and_tones_that_were_never_heard() -> None:
-    delays = {"dialroom": Delay(41.0, 60.0, 80.0, 9, 1), "Janus AudioBridge": "no janus"}
+    delays: dict[str, Delay | str] = {"dialroom": Delay(41.0, 60.0, 80.0, 9, 1), "Janus AudioBridge": "no janus"}
     table = render("", Figures(phone_delay=delays, browser_delay=Delay(90.0, 120.0, 130.0, 10, 0)))
     assert "41.0 (60.0), 1 of 10 tones not heard" in table
     assert "median 41.0 (≤ 40: **missed**)" in table
