@@ -18,6 +18,7 @@ from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
 from dialroom.store.paging import read_page, upserting
 from dialroom.store.tables import api_keys, guesses, idempotency_keys, micros, micros_or_none, moment, moment_or_none
+from dialroom.store.vault import Vault
 
 
 class SqlKeys:
@@ -88,10 +89,11 @@ class SqlGuesses:
 
 
 class SqlIdempotency:
-    """`IdempotencyStore`."""
+    """`IdempotencyStore`. Answers hold secrets that are shown once, so they are sealed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self._vault = vault
 
     async def claim(
         self, record: IdempotencyRecord, expired: datetime, abandoned: datetime
@@ -108,7 +110,7 @@ class SqlIdempotency:
             taken = statement.returning(idempotency_keys.c.key)
             if connection.execute(taken, _idempotency_row(record)).one_or_none() is not None:
                 return None
-            return _idempotency(connection.execute(select(idempotency_keys).where(this)).one())
+            return self._value(connection.execute(select(idempotency_keys).where(this)).one())
 
         return await self._database.write(work)
 
@@ -116,7 +118,7 @@ class SqlIdempotency:
         query = (
             update(idempotency_keys)
             .where(idempotency_keys.c.organisation == organisation, idempotency_keys.c.key == key)
-            .values(status=status, body=body)
+            .values(status=status, body=self._vault.seal(body.decode(), _place(organisation, key)))
         )
         await self._database.write(lambda c: c.execute(query))
 
@@ -132,6 +134,17 @@ class SqlIdempotency:
         """Forget keys that were first used before this time."""
         await self._database.write(
             lambda c: c.execute(delete(idempotency_keys).where(idempotency_keys.c.started_at < micros(before)))
+        )
+
+    def _value(self, row: Row[Any]) -> IdempotencyRecord:
+        body = None if row.body is None else self._vault.open(bytes(row.body), _place(row.organisation, row.key))
+        return IdempotencyRecord(
+            organisation=row.organisation,
+            key=row.key,
+            request_hash=bytes(row.request_hash),
+            started_at=moment(row.started_at),
+            status=row.status,
+            body=None if body is None else body.encode(),
         )
 
 
@@ -175,12 +188,5 @@ def _idempotency_row(record: IdempotencyRecord) -> dict[str, Any]:
     }
 
 
-def _idempotency(row: Row[Any]) -> IdempotencyRecord:
-    return IdempotencyRecord(
-        organisation=row.organisation,
-        key=row.key,
-        request_hash=bytes(row.request_hash),
-        started_at=moment(row.started_at),
-        status=row.status,
-        body=None if row.body is None else bytes(row.body),
-    )
+def _place(organisation: str, key: str) -> str:
+    return f"idempotency_keys.body:{organisation}:{key}"

@@ -64,7 +64,7 @@ class Store:
         self.calls = SqlCalls(database)
         self.keys = SqlKeys(database)
         self.guesses = SqlGuesses(database)
-        self.idempotency = SqlIdempotency(database)
+        self.idempotency = SqlIdempotency(database, vault)
         self.webhooks = SqlWebhooks(database, vault)
 
     @classmethod

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from dialroom.auth.idempotency import IdempotencyRecord
 from dialroom.auth.keys import ApiKeys
@@ -21,6 +22,7 @@ from dialroom.core.ids import new_id
 from dialroom.rooms.directory import NewRoom, Rooms
 from dialroom.rooms.values import Gateway, Number, Participant, Session, Tracks
 from dialroom.store.store import DEMO_NUMBER, Store
+from dialroom.store.tables import idempotency_keys
 from tests.support.clock import NOON, ManualClock
 from tests.support.fixtures import make_organisation
 from tests.support.store import open_sqlite_store
@@ -269,6 +271,17 @@ async def test_guesses_and_keys_work_on_every_database(filled: Store, clock: Man
     tries = await asyncio.gather(*(filled.idempotency.claim(record, NOON, NOON) for _ in range(10)))
     assert tries.count(None) == 1
     assert tries.count(record) == 9
+
+
+async def test_an_answer_kept_for_its_idempotency_key_is_sealed(filled: Store) -> None:
+    record = IdempotencyRecord(organisation=OURS.id, key="k", request_hash=b"h", started_at=NOON)
+    await filled.idempotency.claim(record, NOON, NOON)
+    await filled.idempotency.finish(OURS.id, "k", 201, b'{"secret":"whsec_hush"}')
+    kept = await filled._database.read(lambda c: c.execute(select(idempotency_keys.c.body)).scalar_one())
+    assert b"hush" not in bytes(kept)
+    again = await filled.idempotency.claim(record, NOON, NOON)
+    assert again is not None
+    assert again.body == b'{"secret":"whsec_hush"}'
 
 
 async def test_what_is_kept_for_a_time_is_forgotten_after_it(filled: Store, clock: ManualClock) -> None:
