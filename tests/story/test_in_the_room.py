@@ -105,6 +105,19 @@ async def test_a_star_is_forgotten_after_a_while(scene: StorySet) -> None:
     assert not call.phone.is_muted
 
 
+async def test_a_key_pressed_while_the_database_is_away_costs_nobody_the_call(scene: StorySet) -> None:
+    room = await scene.room()
+    call = await in_room(scene, room)
+    scene.meeting_store.away = True
+    call.phone.press("*6")
+    await call.phone.hears("one_moment")
+    assert not call.phone.is_muted
+    scene.meeting_store.away = False
+    call.phone.press("*6")
+    await call.phone.hears("muted")
+    assert call.phone.is_muted
+
+
 async def test_a_moderators_mute_is_instant_and_spoken(scene: StorySet) -> None:
     room = await scene.room()
     call = await in_room(scene, room)

@@ -172,8 +172,12 @@ class Stay:
         if action is None:
             await self._say("invalid_key")
             return
-        with contextlib.suppress(NotFound):  # removed in this very moment: the news says so next
+        try:
             await action()
+        except NotFound:
+            return  # removed in this very moment: the news says so next
+        except StoreUnavailable:
+            await self._say("one_moment")  # nothing was changed, and the call goes on
 
     def _keys(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
