@@ -2,7 +2,8 @@
 //!
 //! A phone behind a NAT announces an address it does not send from. What it announced is believed at once; a stranger
 //! is believed only after [`CONSISTENT_PACKETS`] packets of one stream in sequence. The first that is believed stays:
-//! from then on nobody else's packets count, so that a call cannot be stolen by sending to our port.
+//! from then on nobody else's packets count, so that a call cannot be stolen by sending to our port. One exception:
+//! the announced address, of which signalling told, takes a leg back from a stranger who was quicker.
 
 use std::net::SocketAddr;
 
@@ -12,6 +13,8 @@ use arrayvec::ArrayVec;
 pub const CONSISTENT_PACKETS: u8 = 3;
 /// Strangers told of per leg.
 pub const MAX_STRANGERS: usize = 8;
+/// Packets of others after which a source that began and stopped is no candidate any more.
+const MAX_RIVALS: u8 = 8;
 /// Sequence numbers may be missing between consistent packets, but not more than so many.
 const MAX_GAP: u16 = 16;
 
@@ -36,6 +39,8 @@ struct Candidate {
     ssrc: u32,
     sequence: u16,
     count: u8,
+    /// Packets of other sources since its last one.
+    rivals: u8,
 }
 
 /// The source of one leg's media.
@@ -81,8 +86,8 @@ impl Latch {
     pub fn judge(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> Verdict {
         match self.latched {
             Some(latched) if latched == source => Verdict::Accept,
+            _ if self.announced == Some(source) => self.latch(source),
             Some(_) => self.reject(source),
-            None if self.announced == Some(source) => self.latch(source),
             None => self.learn(source, ssrc, sequence),
         }
     }
@@ -94,21 +99,24 @@ impl Latch {
     }
 
     fn learn(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> Verdict {
-        let count = match self.candidate {
+        let count = match &mut self.candidate {
             Some(known) if known.source == source && known.ssrc == ssrc => {
                 match sequence.wrapping_sub(known.sequence) {
                     1..=MAX_GAP => known.count + 1,
                     _ => 1,
                 }
             }
-            // A second source must not keep the first from being learnt; it begins when the first fails.
-            Some(known) if known.count > 1 && known.source != source => return Verdict::Learning,
+            // A second source must not keep the first from being learnt; it begins when the first fails or stops.
+            Some(known) if known.count > 1 && known.source != source && known.rivals < MAX_RIVALS => {
+                known.rivals += 1;
+                return Verdict::Learning;
+            }
             _ => 1,
         };
         if count >= CONSISTENT_PACKETS {
             return self.latch(source);
         }
-        self.candidate = Some(Candidate { source, ssrc, sequence, count });
+        self.candidate = Some(Candidate { source, ssrc, sequence, count, rivals: 0 });
         Verdict::Learning
     }
 
@@ -169,6 +177,26 @@ mod tests {
             latch.judge(at(port), 7, 1);
         }
         assert_eq!(latch.strangers.len(), MAX_STRANGERS);
+    }
+
+    #[test]
+    fn who_begins_and_stops_does_not_keep_the_phone_from_being_learnt() {
+        let mut latch = Latch::new(Some(at(1)));
+        latch.judge(at(9), 3, 1);
+        latch.judge(at(9), 3, 2);
+        let verdicts: Vec<Verdict> = (0..20).map(|sequence| latch.judge(at(2), 7, sequence)).collect();
+        assert!(verdicts.contains(&Verdict::Latch));
+        assert_eq!(latch.latched(), Some(at(2)));
+    }
+
+    #[test]
+    fn the_announced_address_takes_a_leg_back_from_a_stranger_who_was_quicker() {
+        let mut latch = Latch::new(Some(at(1)));
+        (0..3).for_each(|sequence| _ = latch.judge(at(66), 9, sequence));
+        assert_eq!(latch.latched(), Some(at(66)));
+        assert_eq!(latch.judge(at(1), 7, 0), Verdict::Latch);
+        assert_eq!(latch.judge(at(66), 9, 3), Verdict::NewStranger);
+        assert_eq!(latch.destination(), Some(at(1)));
     }
 
     #[test]
