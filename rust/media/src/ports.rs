@@ -4,7 +4,8 @@
 //! The rule that keeps it unambiguous: a port carries any number of legs whose source is known, but at most one whose
 //! source is still to be learnt; and no two legs of a port have the same announced address. So the first packet from
 //! an unknown source belongs to that one leg — unless its SSRC is that of a leg whose source is known: then it is a
-//! stranger to that one, and must not be taken for a newcomer.
+//! stranger to that one, and must not be taken for a newcomer. Nor is the stream of a leg that has just gone: a phone
+//! goes on sending until it is told of the end.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,11 @@ pub trait PortOpener {
     fn open(&mut self, id: PortId) -> Option<PortPair>;
 }
 
+/// The stream of a released leg is nobody's for so long, µs.
+const STALE_US: u64 = 3_000_000;
+/// Streams of released legs remembered per port.
+const MAX_STALE: usize = 64;
+
 #[derive(Debug)]
 struct Port {
     pair: PortPair,
@@ -50,12 +56,30 @@ struct Port {
     waiting: VecDeque<LegKey>,
     /// Its legs.
     legs: Vec<LegKey>,
+    /// Streams of released legs: source, SSRC, and until when they are nobody's.
+    stale: VecDeque<(SocketAddr, u32, u64)>,
 }
 
 impl Port {
     fn new(pair: PortPair) -> Self {
         let (sources, rtcp_sources, ssrcs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting: VecDeque::new(), legs: Vec::new() }
+        let (waiting, stale) = (VecDeque::new(), VecDeque::new());
+        Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting, legs: Vec::new(), stale }
+    }
+
+    fn remember_stale(&mut self, leg: LegKey, now: u64) {
+        for (source, _) in self.sources.iter().filter(|(_, owner)| **owner == leg) {
+            for (ssrc, _) in self.ssrcs.iter().filter(|(_, owner)| **owner == leg) {
+                if self.stale.len() == MAX_STALE {
+                    self.stale.pop_front();
+                }
+                self.stale.push_back((*source, *ssrc, now + STALE_US));
+            }
+        }
+    }
+
+    fn is_stale(&self, source: SocketAddr, ssrc: u32, now: u64) -> bool {
+        self.stale.iter().any(|&(from, stream, until)| from == source && stream == ssrc && now < until)
     }
 
     fn learnt(&mut self, leg: LegKey) {
@@ -107,10 +131,13 @@ impl Ports {
         Some((PortId(index as u16), port.pair))
     }
 
-    /// The leg that RTP of a stream from `source` belongs to, be it as its own or as a stranger's.
-    pub fn rtp(&self, id: PortId, source: SocketAddr, ssrc: u32) -> Option<LegKey> {
+    /// The leg that RTP of a stream from `source` belongs to at `now` µs, be it as its own or as a stranger's.
+    pub fn rtp(&self, id: PortId, source: SocketAddr, ssrc: u32, now: u64) -> Option<LegKey> {
         let port = self.ports.get(usize::from(id.0))?;
         let known = port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied();
+        if known.is_none() && port.is_stale(source, ssrc, now) {
+            return None;
+        }
         known.or(port.learning).or(match port.legs.as_slice() {
             [only] => Some(*only),
             _ => None,
@@ -144,6 +171,7 @@ impl Ports {
             return;
         };
         port.sources.insert(source, leg);
+        port.ssrcs.retain(|_, owner| *owner != leg);
         port.ssrcs.insert(ssrc, leg);
         port.learnt(leg);
         // RFC 3550 §11: RTCP comes from the next higher port unless said otherwise.
@@ -174,9 +202,10 @@ impl Ports {
         }
     }
 
-    /// Forgets a leg.
-    pub fn release(&mut self, id: PortId, leg: LegKey) {
+    /// Forgets a leg at `now` µs.
+    pub fn release(&mut self, id: PortId, leg: LegKey, now: u64) {
         if let Some(port) = self.ports.get_mut(usize::from(id.0)) {
+            port.remember_stale(leg, now);
             port.forget_addresses(leg);
             port.learnt(leg);
             port.legs.retain(|member| *member != leg);
@@ -232,11 +261,11 @@ mod tests {
         assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, ID);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1));
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two), None, "both ports still learn");
-        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]), "a stranger can only be the leg that is learnt");
+        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]), "a stranger can only be the leg that is learnt");
         ports.latch(ID, legs[0], at(99), 5);
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(50), 6), Some(legs[2]));
+        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(50), 6, 0), Some(legs[2]));
     }
 
     #[test]
@@ -253,10 +282,10 @@ mod tests {
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5);
         ports.reserve(legs[1], Some(at(2)), &mut Two);
-        assert_eq!(ports.rtp(ID, at(77), 5), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(77), 6), Some(legs[1]));
+        assert_eq!(ports.rtp(ID, at(77), 5, 0), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 6, 0), Some(legs[1]));
         ports.rename(ID, legs[0], 6);
-        assert_eq!(ports.rtp(ID, at(77), 6), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 6, 0), Some(legs[0]));
     }
 
     #[test]
@@ -264,10 +293,10 @@ mod tests {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5);
-        assert_eq!(ports.rtp(ID, at(9), 6), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(9), 6, 0), Some(legs[0]));
         ports.reserve(legs[1], Some(at(3)), &mut Two);
         ports.latch(ID, legs[1], at(3), 7);
-        assert_eq!(ports.rtp(ID, at(9), 6), None);
+        assert_eq!(ports.rtp(ID, at(9), 6, 0), None);
         assert_eq!(ports.rtcp(ID, at(2), 6), Some(legs[0]));
         assert_eq!(ports.rtcp(ID, at(9), 6), None);
         assert_eq!(ports.rtcp(ID, at(9), 5), Some(legs[0]));
@@ -278,10 +307,25 @@ mod tests {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(5), 5);
-        ports.release(ID, legs[0]);
-        assert_eq!(ports.rtp(ID, at(1), 5), None);
-        assert_eq!(ports.rtp(ID, at(5), 5), None);
+        ports.release(ID, legs[0], 0);
+        assert_eq!(ports.rtp(ID, at(1), 5, 0), None);
+        assert_eq!(ports.rtp(ID, at(5), 5, 0), None);
         assert_eq!(ports.rtcp(ID, at(6), 5), None);
+    }
+
+    #[test]
+    fn the_stream_of_a_released_leg_is_nobodys_for_a_while_unless_a_newcomer_announced_its_source() {
+        let (mut ports, legs) = (Ports::default(), keys(3));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(ID, legs[0], at(99), 5);
+        ports.release(ID, legs[0], 1_000);
+        assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, ID);
+        assert_eq!(ports.rtp(ID, at(99), 5, 2_000), None);
+        assert_eq!(ports.rtp(ID, at(99), 6, 2_000), Some(legs[1]), "another stream may be the newcomer's");
+        assert_eq!(ports.rtp(ID, at(99), 5, 1_000 + STALE_US), Some(legs[1]));
+        ports.latch(ID, legs[1], at(2), 7);
+        assert_eq!(ports.reserve(legs[2], Some(at(99)), &mut Two).unwrap().0, ID);
+        assert_eq!(ports.rtp(ID, at(99), 5, 2_000), Some(legs[2]));
     }
 
     #[test]
@@ -292,9 +336,9 @@ mod tests {
         ports.reserve(legs[1], Some(at(20)), &mut Two);
         ports.unlatch(ID, legs[0]);
         assert!(ports.announce(ID, legs[0], at(7), at(8)));
-        assert_eq!(ports.rtp(ID, at(7), 5), Some(legs[0]), "its announced address is believed");
-        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[1]), "other sources are still the other leg's");
+        assert_eq!(ports.rtp(ID, at(7), 5, 0), Some(legs[0]), "its announced address is believed");
+        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[1]), "other sources are still the other leg's");
         ports.latch(ID, legs[1], at(20), 6);
-        assert_eq!(ports.rtp(ID, at(99), 5), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]));
     }
 }

@@ -245,7 +245,7 @@ impl Shard {
         }
         self.end_recordings(key);
         if let Some(leg) = self.legs.remove(key) {
-            self.ports.release(leg.port, key);
+            self.ports.release(leg.port, key, self.clock.micros(now));
             self.leg_ids.remove(&leg.id);
         }
     }

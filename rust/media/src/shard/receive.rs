@@ -35,11 +35,11 @@ impl Shard {
             self.counters.datagrams_malformed += 1;
             return;
         };
-        let Some(key) = self.ports.rtp(port, source, view.ssrc) else {
+        let micros = self.clock.micros(now);
+        let Some(key) = self.ports.rtp(port, source, view.ssrc, micros) else {
             self.counters.datagrams_unknown += 1;
             return;
         };
-        let micros = self.clock.micros(now);
         let Self { legs, outbox, .. } = self;
         let Some(leg) = legs.get_mut(key) else {
             return;
