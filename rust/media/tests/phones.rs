@@ -373,3 +373,24 @@ fn noise_from_anywhere_ends_nothing() {
     assert!(world.phones[one].hears(1000.0) > LOUD);
     assert!(!world.has_event(|event| matches!(event, Event::LegEnded { .. })));
 }
+
+#[test]
+fn a_digit_of_a_stream_that_began_anew_counts_although_its_timestamps_are_behind() {
+    let mut world = World::new();
+    let phone = world.call(Phone::new(1, 400.0));
+    world.run(1000);
+    let mut packets = world.phones[phone].press(5);
+    world.phones[phone].ssrc = 0x7777;
+    for (duration, end) in [(160u16, 0u8), (320, 0x80)] {
+        let [high, low] = duration.to_be_bytes();
+        packets.push(world.phones[phone].packet(common::phone::EVENT_PAYLOAD_TYPE, 40, &[6, end | 10, high, low]));
+    }
+    for (source, destination, bytes) in packets {
+        world.send(source, destination, bytes);
+    }
+    world.run(100);
+    for wanted in ["5", "6"] {
+        let pressed = |event: &Event| matches!(event, Event::DigitReceived { digit, .. } if digit == wanted);
+        assert_eq!(world.count_events(pressed), 1, "{wanted}");
+    }
+}

@@ -49,8 +49,13 @@ impl Leg {
             }
         }
         self.watch.heard(now);
-        if self.remote_ssrc.replace(view.ssrc).is_some_and(|old| old != view.ssrc) && arrival == Arrival::Nothing {
-            arrival = Arrival::Renamed(view.ssrc);
+        if self.remote_ssrc.replace(view.ssrc).is_some_and(|old| old != view.ssrc) {
+            if arrival == Arrival::Nothing {
+                arrival = Arrival::Renamed(view.ssrc);
+            }
+            // The timestamps of another stream say nothing about the events of the one before.
+            let released = self.stream.as_mut().and_then(|stream| stream.dtmf.reset());
+            self.tell_digit(released, events);
         }
         self.take(view, now, events);
         arrival
