@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from dialroom.flows.stages import AskingCode, InRoom
+from dialroom.rooms.directory import NewRoom
 
 from .support.stage import CODE, CountedGuesses, StorySet, dial_in_number
 
@@ -182,6 +183,14 @@ async def test_a_number_that_leads_into_a_room_asks_for_no_code(scene: StorySet)
     call = scene.call(straight_into=room.id)
     await call.phone.is_in_a_bridge()
     assert "welcome_enter_code" not in call.phone.prompts
+
+
+async def test_a_number_that_leads_into_a_room_without_dial_in_says_so(scene: StorySet) -> None:
+    room = await scene.rooms.create("org_a", NewRoom(name="No phones", dial_in=False))
+    call = scene.call(straight_into=room.id)
+    assert await call.ends() == "dial_in_off"
+    assert call.phone.prompts == ["dial_in_off", "goodbye"]
+    assert scene.people(room) == []
 
 
 async def test_a_restarted_server_asks_again_without_greeting_and_remembers_wrong_tries(scene: StorySet) -> None:

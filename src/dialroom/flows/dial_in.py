@@ -60,9 +60,12 @@ async def _find_room(c: Conversation, stage: Stage, straight_into: str | None, t
         again = isinstance(stage, AskingCode)
         return await ask_for_code(c, tries, c.voice.say("enter_code" if again else "welcome_enter_code"))
     try:
-        return await c.room(room_id)
+        room = await c.room(room_id)
     except NotFound:
         raise TurnedAwayError("room_ended", "meeting_ended") from None
+    if not room.dial_in and not isinstance(stage, InRoom):
+        raise TurnedAwayError("dial_in_off", "dial_in_off")
+    return room
 
 
 async def _enter_and_stay(c: Conversation, room: Room, stage: Stage, tries: Tries) -> str:
