@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated
 
@@ -12,10 +13,12 @@ from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, converse
 from dialroom.auth.keys import ApiKeys
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import Clock
-from dialroom.core.errors import DialroomError, Invalid
+from dialroom.core.errors import DialroomError, Invalid, StoreUnavailable, Unauthenticated
 from dialroom.core.events import EVENT_TYPES, Event
 
 FIRST_MESSAGE_SECONDS = 5.0
+KEY_CHECK_SECONDS = 30.0
+"""A revoked key hears nothing more after this long."""
 
 
 class Subscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,12 +72,24 @@ class LiveEvents:
                 socket.send({"id": event.id, **event.body()})
 
         unsubscribe = self._bus.subscribe(tell, organisation)
+        checking = asyncio.create_task(self._keep_checking(subscription.key, socket))
         try:
             socket.send({"type": "ready"})
             while True:
                 await socket.read(3600)
         finally:
             unsubscribe()
+            checking.cancel()
+
+    async def _keep_checking(self, key: str, socket: QueuedSocket) -> None:
+        while True:
+            await self._clock.sleep(KEY_CHECK_SECONDS)
+            try:
+                await self._keys.authenticate(key)
+            except StoreUnavailable:
+                continue
+            except Unauthenticated:
+                return socket.close(4001)
 
     async def _subscription(self, socket: QueuedSocket, header_key: str | None) -> Subscription:
         if header_key is not None:

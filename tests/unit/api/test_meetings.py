@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from dialroom.api import live as live_events
 
 from .conftest import Guest, House
 
@@ -34,6 +40,19 @@ async def test_ending_a_room_sends_everybody_home(house: House) -> None:
         await ada.request("join", token=await house.token(room["id"]))
         assert (await house.api.post(f"/api/rooms/{room['id']}/end")).status_code == 204
         assert (await ada.event("ended"))["reason"] == "ended"
+
+
+async def test_live_events_end_when_the_key_is_revoked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_events, "KEY_CHECK_SECONDS", 0.01)
+    key, text = await house.services.keys.create(house.organisation, "for a while")
+    async with house.socket("/api/live") as connection:
+        await connection.send(json.dumps({"key": text}))
+        assert json.loads(await connection.recv()) == {"type": "ready"}
+        await house.services.keys.revoke(house.organisation, key.id)
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(connection.recv(), 5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4001
 
 
 async def test_events_come_live_to_who_asks_with_a_key(house: House) -> None:
