@@ -153,12 +153,15 @@ impl Shard {
                 continue;
             };
             let mut tick = Tick { legs, outbox, broken: &mut broken, now, micros };
-            if catch_unwind(AssertUnwindSafe(|| bridge.tick(&mut tick))).is_err() {
+            let work = || {
+                bridge.tick(&mut tick);
+                if bridge.router.poll_timeout().is_some_and(|due| due <= now) {
+                    bridge.router.handle_timeout(now);
+                }
+            };
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 counters.panics += 1;
                 tracing::error!(bridge = bridge.id, "a bug in the mixer: 20 ms of this bridge are lost");
-            }
-            if bridge.router.poll_timeout().is_some_and(|due| due <= now) {
-                bridge.router.handle_timeout(now);
             }
             if bridge.peers > 0 {
                 dirty_bridges.push(key);
@@ -207,7 +210,10 @@ impl Shard {
         };
         let id = leg.id.clone();
         tracing::error!(leg = id, "a bug in the media engine ends this leg");
-        self.remove_leg(key, now);
+        if catch_unwind(AssertUnwindSafe(|| self.remove_leg(key, now))).is_err() {
+            self.legs.remove(key);
+            self.leg_ids.remove(&id);
+        }
         self.outbox.events.push(Event::LegEnded { leg: id, reason: "an internal error of the media plane".to_owned() });
     }
 

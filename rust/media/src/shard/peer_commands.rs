@@ -101,6 +101,8 @@ impl Shard {
                 due: now,
                 dirty: false,
                 slots,
+                #[cfg(test)]
+                panics: false,
             }))
         })?;
         self.check_lines(key).inspect_err(|_| {

@@ -1,6 +1,7 @@
 //! Browser peers: driven whenever something changed, between their own timers.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use dialroom_protocol::{Event, PeerState, Publication, Slot, TrackSource};
@@ -55,6 +56,8 @@ pub struct PeerEntry {
     pub(super) dirty: bool,
     /// The audio slots as told last.
     pub(super) slots: Vec<Slot>,
+    #[cfg(test)]
+    pub(super) panics: bool,
 }
 
 impl PeerEntry {
@@ -142,13 +145,21 @@ impl Shard {
         }
     }
 
-    /// Drives peers and bridges until nothing is left to do.
+    /// Drives peers and bridges until nothing is left to do. A bug is the end of one peer, or of one step of a bridge.
     pub(super) fn settle(&mut self, now: Instant) {
         for _ in 0..MAX_ROUNDS {
             if let Some(id) = self.dirty_peers.pop() {
-                self.drain_peer(id, now);
+                if catch_unwind(AssertUnwindSafe(|| self.drain_peer(id, now))).is_err() {
+                    self.give_up_peer(id, now);
+                }
             } else if let Some(key) = self.dirty_bridges.pop() {
-                self.drain_bridge(key, now);
+                if catch_unwind(AssertUnwindSafe(|| self.drain_bridge(key, now))).is_err() {
+                    self.counters.panics += 1;
+                    tracing::error!(
+                        bridge = self.bridges.get(key).map(|b| &b.id),
+                        "a bug in the forwarding of a bridge"
+                    );
+                }
             } else {
                 return;
             }
@@ -156,9 +167,25 @@ impl Shard {
         tracing::error!("peers and bridges keep each other busy; the rest waits");
     }
 
+    /// Ends a peer in whose media a bug came up.
+    fn give_up_peer(&mut self, id: PeerId, now: Instant) {
+        self.counters.panics += 1;
+        let Some(peer) = self.peers.get(id).map(|entry| entry.id.clone()) else {
+            return;
+        };
+        tracing::error!(peer, "a bug in the media engine ends this peer");
+        if catch_unwind(AssertUnwindSafe(|| self.remove_peer(id, now))).is_err() {
+            self.peers.remove(id);
+            self.peer_ids.remove(&peer);
+        }
+        self.outbox.events.push(Event::PeerEnded { peer, reason: "an internal error of the media plane".to_owned() });
+    }
+
     fn drain_peer(&mut self, id: PeerId, now: Instant) {
         if let Some(entry) = self.peers.get_mut(id) {
             entry.dirty = false;
+            #[cfg(test)]
+            assert!(!entry.panics, "a bug in a peer");
         }
         while let Some(entry) = self.peers.get_mut(id) {
             match entry.peer.poll(now) {

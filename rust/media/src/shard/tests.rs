@@ -135,3 +135,29 @@ fn a_long_stall_is_counted_and_not_made_up_for() {
     assert!(sent <= 2, "{sent} packets at once");
     assert!(shard.metrics()["dialroom_media_skipped_slots_total"] > 9_000.0);
 }
+
+#[test]
+fn a_bug_in_one_peer_ends_that_peer_and_no_other() {
+    let mut now = Instant::now();
+    let mut shard = shard(now);
+    for peer in ["good", "bad"] {
+        let open = Command::OpenPeer {
+            peer: peer.into(),
+            tag: String::new(),
+            offer: include_str!("../../../rtc/tests/data/chromium-156-offer.sdp").into(),
+            publish: Vec::new(),
+            audio_slots: Vec::new(),
+            video_slots: Vec::new(),
+        };
+        assert!(matches!(perform(&mut shard, now, open), Answer::PeerOpened { .. }));
+    }
+    let id = shard.peer_ids["bad"];
+    shard.peers[id].panics = true;
+    shard.mark_peer(id);
+    now += Duration::from_millis(1);
+    shard.advance(now);
+    let ended: Vec<&Event> = shard.outbox.events.iter().filter(|e| matches!(e, Event::PeerEnded { .. })).collect();
+    assert!(matches!(ended.as_slice(), [Event::PeerEnded { peer, .. }] if peer == "bad"));
+    assert_eq!(shard.peer_ids.keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(shard.metrics()["dialroom_media_panics_total"], 1.0);
+}
