@@ -394,3 +394,20 @@ fn a_digit_of_a_stream_that_began_anew_counts_although_its_timestamps_are_behind
         assert_eq!(world.count_events(pressed), 1, "{wanted}");
     }
 }
+
+#[test]
+fn who_keeps_a_seat_in_silence_is_not_told_as_a_speaker() {
+    let (mut world, _, two) = two_phones();
+    for _ in 0..10 {
+        world.phones[two].speaking = false;
+        world.run(550);
+        world.phones[two].speaking = true;
+        world.run(150);
+    }
+    let levels = world.events.iter().flat_map(|event| match event {
+        Event::SpeakersChanged { speakers, .. } => speakers.iter().map(|speaker| speaker.level).collect(),
+        _ => Vec::new(),
+    });
+    let levels: Vec<i32> = levels.collect();
+    assert!(levels.len() > 10 && levels.iter().all(|level| *level > -60), "{levels:?}");
+}

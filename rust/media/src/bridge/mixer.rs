@@ -101,14 +101,15 @@ impl Bridge {
                     if let Some(stream) = tick.legs.get(key).and_then(|leg| leg.stream.as_ref()) {
                         let rate = stream.codec.rate();
                         voice.sound.at_mut(rate).clone_from(&stream.heard);
-                        voice.level = stream.last.level;
+                        voice.note(stream.last.level);
                         voice.sound.convert(rate, wanted);
                     }
                 }
                 MemberKey::Peer(peer) => {
                     let heard = self.microphones.iter_mut().find(|microphone| microphone.peer == peer);
                     if let Some(microphone) = heard {
-                        voice.level = microphone.pull(tick.micros, voice.sound.at_mut(Rate::Wide));
+                        let level = microphone.pull(tick.micros, voice.sound.at_mut(Rate::Wide));
+                        voice.note(level);
                         voice.sound.convert(Rate::Wide, wanted);
                     }
                 }
@@ -160,6 +161,9 @@ impl Bridge {
     fn tell(&mut self, tick: &mut Tick<'_>) {
         let mut heard = ArrayVec::new();
         for voice in &self.voices {
+            let Some(level) = voice.audible() else {
+                continue;
+            };
             let participant = match voice.member {
                 MemberKey::Leg(key) => {
                     tick.legs.get(key).and_then(|leg| leg.membership.as_ref()).map(|m| &m.participant)
@@ -167,7 +171,7 @@ impl Bridge {
                 MemberKey::Peer(peer) => self.microphones.iter().find(|m| m.peer == peer).map(|m| &m.participant),
             };
             if let Some(participant) = participant.filter(|_| !heard.is_full()) {
-                heard.push((participant.clone(), -i32::from(voice.level)));
+                heard.push((participant.clone(), -i32::from(level)));
             }
         }
         self.tell_speakers(heard, &mut tick.outbox.events);

@@ -80,6 +80,11 @@ impl BothRates {
     }
 }
 
+/// At or below this level nothing is heard, −dBov.
+const SILENT: u8 = 60;
+/// Silent ticks after which a voice is told of no more: a pause between two words is shorter.
+const PAUSE_TICKS: u8 = 15;
+
 /// One seated speaker.
 #[derive(Debug)]
 pub struct Voice {
@@ -87,13 +92,29 @@ pub struct Voice {
     pub member: MemberKey,
     /// What it says.
     pub sound: BothRates,
-    /// Level in −dBov.
-    pub level: u8,
+    /// Level while it was last to be heard, −dBov.
+    level: u8,
+    /// Ticks since then.
+    silent: u8,
 }
 
 impl Voice {
     /// A voice that has said nothing yet.
     pub fn new(member: MemberKey) -> Self {
-        Self { member, sound: BothRates::new(), level: dialroom_audio::audio::level::SILENCE }
+        Self { member, sound: BothRates::new(), level: SILENT, silent: PAUSE_TICKS }
+    }
+
+    /// Notes the level of its next 20 ms, −dBov.
+    pub fn note(&mut self, level: u8) {
+        if level < SILENT {
+            (self.level, self.silent) = (level, 0);
+        } else {
+            self.silent = self.silent.saturating_add(1);
+        }
+    }
+
+    /// How loud it is, −dBov; `None` while it keeps its seat in silence.
+    pub fn audible(&self) -> Option<u8> {
+        (self.silent < PAUSE_TICKS).then_some(self.level)
     }
 }
