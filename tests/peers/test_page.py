@@ -27,6 +27,17 @@ def test_a_phone_has_a_tile_with_its_masked_number_and_speaks_in_it(
     browser.sees_silent(PHONE)
 
 
+def test_a_caller_whose_phone_tells_a_name_is_shown_by_it(
+    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+) -> None:
+    browser.join(room.url)
+    phone = phones(name='"Grace Hopper"')
+    phone.dial(server.sip())
+    phone.press(room.code)
+    browser.sees_tile("Grace Hopper")
+    assert browser.tile("Grace Hopper").get_attribute("data-kind") == "phone"
+
+
 def test_browsers_see_and_hear_each_other(room: Room, browsers: Browsers) -> None:
     ada, bob = browsers(1000), browsers(1300)
     ada.join(room.url, "Ada")

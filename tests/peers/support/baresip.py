@@ -52,7 +52,7 @@ class Baresip:
     """A phone that speaks a tone of ``tone`` Hz; use it as a context manager."""
 
     def __init__(
-        self, folder: Path, *, user: str = "+15550001111", tone: int = 440, codec: str = "PCMU", options: str = ""
+        self, folder: Path, *, user: str = "+15550001111", tone: int = 440, codec: str = "PCMU", name: str = ""
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
@@ -67,7 +67,7 @@ class Baresip:
             folder=folder,
         )
         (folder / "config").write_text(config)
-        account = f"<sip:{user}@127.0.0.1{options}>;regint=0;audio_codecs={CODECS[codec]};ptime=20"
+        account = f"{name} <sip:{user}@127.0.0.1>;regint=0;audio_codecs={CODECS[codec]};ptime=20"
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self.tone = tone
