@@ -32,7 +32,7 @@ from dialroom.calls.ports import RunningCall
 from dialroom.calls.switchboard import Desk, Switchboard
 from dialroom.config import Config
 from dialroom.core.bus import EventBus
-from dialroom.core.clock import SystemClock
+from dialroom.core.clock import Clock, SystemClock
 from dialroom.core.errors import ConfigError, StoreUnavailable
 from dialroom.flows.conversation import DialInSettings
 from dialroom.media.client import MediaClient
@@ -71,10 +71,11 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.bus = EventBus()
         self._closing = contextlib.AsyncExitStack()
         self._keep_calls = False
+        self._store_away = False
         self._background: set[asyncio.Task[None]] = set()
         self.store: Store
         self.media: MediaClient
@@ -290,7 +291,7 @@ class Server:
         self._closing.push_async_callback(stop)
 
     def _ready(self) -> dict[str, bool]:
-        return {"sip": True, "media": self.media.connected}
+        return {"sip": True, "media": self.media.connected, "store": not self._store_away}
 
     # --- background --------------------------------------------------------------------------------------------
 
@@ -306,19 +307,18 @@ class Server:
 
     async def _keep_watching_store(self) -> None:
         """Says when the database is away, and when it is back."""
-        away = False
         while True:
             await self.clock.sleep(5)
             try:
                 await self.store.check()
             except StoreUnavailable:
-                if not away:
+                if not self._store_away:
                     _log.error("store.away")
-                away = True
+                self._store_away = True
             else:
-                if away:
+                if self._store_away:
                     _log.info("store.back")
-                away = False
+                self._store_away = False
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -15,9 +15,12 @@ import pytest
 from dialroom.cli.own_media import own_media
 from dialroom.cli.phone import PhoneFailure, TestPhone
 from dialroom.config import Config, load_config
-from dialroom.core.errors import ConfigError
+from dialroom.core.errors import ConfigError, StoreUnavailable
+from dialroom.media.fake import FakeMediaPlane
 from dialroom.media.process import MediaProcessError, find_binary
 from dialroom.server import Doors, Server
+from dialroom.store.store import Store
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture
@@ -44,6 +47,27 @@ def busy_port() -> socket.socket:
     taken.bind(("127.0.0.1", 0))
     taken.listen()
     return taken
+
+
+async def test_a_server_without_its_database_is_not_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, clock = Server(config(folder)), ManualClock()
+    server.clock, server.media = clock, FakeMediaPlane()  # type: ignore[assignment]
+    server.store = await Store.open(server.config.database, folder, server.bus)
+    watching = asyncio.create_task(server._keep_watching_store())
+    answers: list[Exception | None] = [StoreUnavailable(), None]
+
+    async def check() -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(server.store, "check", check)
+    assert server._ready()["store"]
+    await clock.advance(5)
+    assert not server._ready()["store"]
+    await clock.advance(5)
+    assert server._ready()["store"]
+    watching.cancel()
+    await server.store.close()
 
 
 async def test_a_taken_http_port_is_named_with_what_to_do(folder: Path) -> None:
