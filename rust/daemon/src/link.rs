@@ -59,6 +59,13 @@ struct EventLog {
 
 impl EventLog {
     fn add(&mut self, event: Event) -> u64 {
+        if let Event::LegSilent { leg, .. } = &event {
+            // Told again and again while it lasts: the latest one says it all, and must not push digits out.
+            let same = |(_, kept): &(u64, Event)| matches!(kept, Event::LegSilent { leg: other, .. } if other == leg);
+            if let Some(index) = self.kept.iter().rposition(same) {
+                self.kept.remove(index);
+            }
+        }
         if self.kept.len() == KEPT_EVENTS {
             self.kept.pop_front();
         }
@@ -329,6 +336,19 @@ mod tests {
         }
         assert_eq!(link.log.kept.len(), KEPT_EVENTS);
         assert_eq!(link.log.after(0).next().unwrap().0, 6);
+    }
+
+    #[test]
+    fn phones_that_stay_silent_do_not_push_digits_out_while_the_control_plane_is_away() {
+        let mut link = Link::new("m".into());
+        link.take(ToLink::Event(digit("7")));
+        for round in 0..2 * KEPT_EVENTS as u64 {
+            link.take(ToLink::Event(Event::LegSilent { leg: format!("leg {}", round % 5), silence: 20_000 + round }));
+        }
+        let kept: Vec<&(u64, Event)> = link.log.after(0).collect();
+        assert_eq!(kept.len(), 6);
+        assert_eq!(kept[0], &(1, digit("7")));
+        assert_eq!(kept[5].0, 2 * KEPT_EVENTS as u64 + 1);
     }
 
     #[test]
