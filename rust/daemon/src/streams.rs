@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use dialroom_media::Shard;
 use dialroom_rtc::Protocol;
 use dialroom_rtc::tcp::{Framer, write_frame};
 
-use crate::sockets::number;
+use crate::sockets::{number, unmapped};
 use crate::syscall::Epoll;
 
 /// Connections at a time.
 const MAX_STREAMS: usize = 2000;
 /// Bytes that may wait for a slow reader; more close the connection.
 const MAX_WAITING: usize = 512 * 1024;
+/// Connections at a time from one address that have not proved to be a browser's.
+const MAX_STRANGERS: usize = 64;
 /// A connection from which nothing came for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// A connection that has not proved to be a browser's by now is closed, whatever comes from it.
+const PROVE_WITHIN: Duration = Duration::from_secs(15);
 
 struct Stream {
     socket: TcpStream,
@@ -26,6 +30,9 @@ struct Stream {
     framer: Framer,
     waiting: Vec<u8>,
     last_read: Instant,
+    opened: Instant,
+    /// A check with a peer's credentials came over it.
+    proved: bool,
 }
 
 /// All ICE-TCP connections.
@@ -49,7 +56,7 @@ impl Streams {
             by_number: HashMap::new(),
             by_remote: HashMap::new(),
             next_number: number::FIRST_STREAM,
-            next_sweep: now + IDLE,
+            next_sweep: now,
             buffer: vec![0; 16 * 1024].into_boxed_slice(),
         })
     }
@@ -62,11 +69,12 @@ impl Streams {
     /// Takes what waits at the listener.
     pub fn accept(&mut self, epoll: &Epoll, now: Instant) {
         while let Ok((socket, remote)) = self.listener.accept() {
-            if self.by_number.len() >= MAX_STREAMS {
+            let remote = unmapped(remote);
+            if self.by_number.len() >= MAX_STREAMS || self.strangers_from(remote.ip()) >= MAX_STRANGERS {
                 continue;
             }
             let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
-            let Ok(local) = ready.and_then(|()| socket.local_addr()) else {
+            let Ok(local) = ready.and_then(|()| socket.local_addr()).map(unmapped) else {
                 continue;
             };
             let number = self.next_number;
@@ -76,8 +84,14 @@ impl Streams {
             self.next_number += 1;
             self.by_remote.insert(remote, number);
             let (framer, waiting) = (Framer::new(), Vec::new());
-            self.by_number.insert(number, Stream { socket, remote, local, framer, waiting, last_read: now });
+            let (last_read, opened, proved) = (now, now, false);
+            let stream = Stream { socket, remote, local, framer, waiting, last_read, opened, proved };
+            self.by_number.insert(number, stream);
         }
+    }
+
+    fn strangers_from(&self, address: IpAddr) -> usize {
+        self.by_number.values().filter(|stream| !stream.proved && stream.remote.ip() == address).count()
     }
 
     /// Reads a connection that is ready and hands its packets to the engine.
@@ -118,8 +132,8 @@ impl Streams {
         }
     }
 
-    /// Sends what waited, and closes what is idle.
-    pub fn keep(&mut self, now: Instant) {
+    /// Sends what waited, and closes what is idle or a stranger's; `proves` tells whose remote end is a browser's.
+    pub fn keep(&mut self, now: Instant, proves: impl Fn(SocketAddr) -> bool) {
         let sweep = now >= self.next_sweep;
         if sweep {
             self.next_sweep = now + Duration::from_secs(1);
@@ -128,15 +142,22 @@ impl Streams {
             .by_number
             .iter_mut()
             .filter_map(|(number, stream)| {
-                let idle = sweep && now.saturating_duration_since(stream.last_read) > IDLE;
-                (idle || !stream.flush()).then_some(*number)
+                let useless = sweep && {
+                    stream.proved = stream.proved || proves(stream.remote);
+                    let strange = !stream.proved && now.saturating_duration_since(stream.opened) > PROVE_WITHIN;
+                    strange || now.saturating_duration_since(stream.last_read) > IDLE
+                };
+                (useless || !stream.flush()).then_some(*number)
             })
             .collect();
         gone.into_iter().for_each(|number| self.close(number));
     }
 
     fn close(&mut self, number: u64) {
-        if let Some(stream) = self.by_number.remove(&number) {
+        if let Some(stream) = self.by_number.remove(&number)
+            // The same port may have connected again before the end of its first connection was noticed.
+            && self.by_remote.get(&stream.remote) == Some(&number)
+        {
             self.by_remote.remove(&stream.remote);
         }
     }
@@ -153,5 +174,74 @@ impl Stream {
             }
         }
         self.waiting.len() <= MAX_WAITING
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streams(now: Instant, address: &str) -> (Streams, Epoll, SocketAddr) {
+        let epoll = Epoll::new().unwrap();
+        let streams = Streams::new(address.parse().unwrap(), &epoll, now).unwrap();
+        let address = streams.listener.local_addr().unwrap();
+        (streams, epoll, address)
+    }
+
+    fn connect(streams: &mut Streams, epoll: &mut Epoll, to: SocketAddr, now: Instant) -> TcpStream {
+        let stream = TcpStream::connect(to).unwrap();
+        let mut ready = Vec::new();
+        epoll.wait(Some(5000), |number| ready.push(number)).unwrap();
+        assert!(ready.contains(&number::LISTENER));
+        streams.accept(epoll, now);
+        stream
+    }
+
+    #[test]
+    fn a_stranger_is_closed_after_a_while_although_it_goes_on_sending_and_a_browser_is_not() {
+        let start = Instant::now();
+        let (mut streams, mut epoll, address) = streams(start, "127.0.0.1:0");
+        let browser = connect(&mut streams, &mut epoll, address, start);
+        let _stranger = connect(&mut streams, &mut epoll, address, start);
+        let browser = browser.local_addr().unwrap();
+        let later = start + PROVE_WITHIN + Duration::from_secs(1);
+        streams.by_number.values_mut().for_each(|stream| stream.last_read = later);
+        streams.keep(later, |remote| remote == browser);
+        assert_eq!(streams.by_remote.keys().collect::<Vec<_>>(), [&browser]);
+        assert_eq!(streams.len(), 1);
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_connections() {
+        let start = Instant::now();
+        let (mut streams, mut epoll, address) = streams(start, "127.0.0.1:0");
+        let open: Vec<TcpStream> =
+            (0..MAX_STRANGERS + 5).map(|_| connect(&mut streams, &mut epoll, address, start)).collect();
+        assert_eq!(streams.len(), MAX_STRANGERS);
+        drop(open);
+    }
+
+    #[test]
+    fn a_connection_that_ends_leaves_its_successor_from_the_same_port() {
+        let start = Instant::now();
+        let (mut streams, mut epoll, address) = streams(start, "127.0.0.1:0");
+        let remote = connect(&mut streams, &mut epoll, address, start).local_addr().unwrap();
+        let (first, successor) = (number::FIRST_STREAM, number::FIRST_STREAM + 1);
+        streams.by_remote.insert(remote, successor);
+        streams.close(first);
+        assert_eq!(streams.by_remote.get(&remote), Some(&successor));
+    }
+
+    #[test]
+    fn ipv4_on_a_socket_of_both_families_is_known_by_its_own_address() {
+        let start = Instant::now();
+        let Ok(listener) = TcpListener::bind("[::]:0") else {
+            return eprintln!("this machine has no IPv6");
+        };
+        drop(listener);
+        let (mut streams, mut epoll, address) = streams(start, "[::]:0");
+        let browser = connect(&mut streams, &mut epoll, ([127, 0, 0, 1], address.port()).into(), start);
+        assert_eq!(streams.by_remote.keys().collect::<Vec<_>>(), [&browser.local_addr().unwrap()]);
+        assert!(streams.by_number.values().all(|stream| stream.local.is_ipv4()));
     }
 }

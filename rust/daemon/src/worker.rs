@@ -1,7 +1,6 @@
 //! The packet thread: wait, drain sockets, carry out commands, mix what is due, send.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -16,7 +15,7 @@ use tracing::warn;
 
 use crate::link::{ConnectionId, ToLink};
 use crate::recorder::Recorder;
-use crate::sockets::{Sockets, number};
+use crate::sockets::{Sockets, number, to_mapped, unmapped};
 use crate::streams::Streams;
 use crate::syscall::{self, ReceiveBatch, SendBatch, Waker};
 
@@ -87,7 +86,8 @@ impl Worker {
             self.carry_out(now);
             self.shard.advance(now);
             self.flush(&mut batches.send);
-            self.streams.keep(now);
+            let shard = &self.shard;
+            self.streams.keep(now, |remote| shard.knows_web(Protocol::Tcp, remote));
         }
         Ok(())
     }
@@ -122,9 +122,8 @@ impl Worker {
         let Some(udp) = self.sockets.get(socket) else {
             return;
         };
-        let Ok(local) = udp.local_addr() else {
-            return;
-        };
+        // Asked of the kernel only where it counts: phones' sockets are drained 500 times a second.
+        let local = if socket == Socket::WebRtc { udp.local_addr().ok() } else { None };
         for _ in 0..BATCHES_AT_ONCE {
             let count = match batch.receive(udp) {
                 Ok(count) => count,
@@ -132,12 +131,12 @@ impl Worker {
                 Err(_) => continue,
             };
             for (source, datagram) in (0..count).filter_map(|index| batch.datagram(index)) {
-                match socket {
-                    Socket::WebRtc => {
+                match local {
+                    Some(local) => {
                         let source = unmapped(source);
                         self.shard.receive_web(now, Protocol::Udp, source, unmapped(local), datagram);
                     }
-                    _ => self.shard.receive(now, socket, source, datagram),
+                    None => self.shard.receive(now, socket, source, datagram),
                 }
             }
             if count < syscall::BATCH {
@@ -231,19 +230,5 @@ impl Worker {
         if self.link.send(message).is_err() {
             warn!("the link thread is gone: an answer is lost");
         }
-    }
-}
-
-fn unmapped(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, |v4| SocketAddr::new(v4.into(), address.port())),
-        IpAddr::V4(_) => address,
-    }
-}
-
-fn to_mapped(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
-        IpAddr::V6(_) => address,
     }
 }

@@ -95,6 +95,11 @@ impl Demux {
         self.by_address.get(&(protocol, source)).map_or(Route::Unknown, |peer| Route::Peer(*peer))
     }
 
+    /// Whether `address` is an authenticated one of some peer.
+    pub fn knows(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        self.by_address.contains_key(&(protocol, address))
+    }
+
     /// Remembers that `address` is `peer`'s. Only for addresses a peer reported as authenticated.
     pub fn learn(&mut self, peer: PeerKey, protocol: Protocol, address: SocketAddr) {
         let entry = (protocol, address);
@@ -173,6 +178,7 @@ mod tests {
         demux.learn(PeerKey(5), Protocol::Udp, address(1));
         assert_eq!(demux.route(Protocol::Udp, address(1), &RTP), Route::Peer(PeerKey(5)));
         assert_eq!(demux.route(Protocol::Tcp, address(1), &RTP), Route::Unknown);
+        assert!(demux.knows(Protocol::Udp, address(1)) && !demux.knows(Protocol::Tcp, address(1)));
         demux.forget(PeerKey(5));
         assert_eq!(demux.route(Protocol::Udp, address(1), &RTP), Route::Unknown);
     }

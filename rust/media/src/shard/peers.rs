@@ -126,6 +126,11 @@ impl Shard {
         }
     }
 
+    /// Whether a browser has proved that this address is its own.
+    pub fn knows_web(&self, protocol: Protocol, source: SocketAddr) -> bool {
+        self.demux.knows(protocol, source)
+    }
+
     pub(super) fn mark_peer(&mut self, id: PeerId) {
         if let Some(entry) = self.peers.get_mut(id).filter(|entry| !entry.dirty) {
             entry.dirty = true;
