@@ -74,16 +74,15 @@ impl DelayEstimator {
         self.weight = 1.0;
     }
 
+    /// From the bottom up: most streams are so regular that the first bin ends it.
     fn retarget(&mut self) {
-        let tail = self.total * Self::TAIL;
-        let mut above = 0.0;
-        let mut bin = BINS;
-        while bin > 1 && above <= tail {
-            bin -= 1;
-            above += self.histogram[bin];
-        }
-        // The percentile lies in `bin`, or in bin 0 when nothing above it weighs enough.
-        let upper = if above > tail { bin as i64 + 1 } else { 1 };
+        let enough = self.total * (1.0 - Self::TAIL);
+        let mut up_to = 0.0;
+        let reached = self.histogram.iter().position(|weight| {
+            up_to += weight;
+            up_to >= enough
+        });
+        let upper = reached.unwrap_or(BINS - 1) as i64 + 1;
         self.target_us = (upper * BIN_US + Self::MIN_US - BIN_US).clamp(Self::MIN_US, Self::MAX_US);
     }
 
