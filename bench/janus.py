@@ -169,7 +169,13 @@ async def _connect_when_ready(url: str, process: Process) -> ClientConnection:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            return await connect(url, subprotocols=[Subprotocol("janus-protocol")], max_size=None, ping_interval=None)
+            return await connect(
+                url,
+                subprotocols=[Subprotocol("janus-protocol")],
+                max_size=None,
+                ping_interval=None,  # an overloaded Janus does not answer in time, and is measured all the same
+                close_timeout=1,
+            )
         except OSError as error:
             process.check()
             if time.monotonic() > deadline:

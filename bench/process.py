@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 # What else runs on the machine disturbs less; only root may.
 _NICE = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
