@@ -118,6 +118,19 @@ async def test_a_key_pressed_while_the_database_is_away_costs_nobody_the_call(sc
     assert call.phone.is_muted
 
 
+async def test_a_key_pressed_while_the_media_process_is_out_of_reach_costs_nobody_the_call(scene: StorySet) -> None:
+    room = await scene.room()
+    call = await in_room(scene, room)
+    call.phone.media_away = True
+    call.phone.press("*6")
+    await call.phone.asked_in_vain.wait()
+    assert not scene.meetings.participants(scene.meetings.session_of(room.id).id)[0].muted  # type: ignore[union-attr]
+    call.phone.media_away = False
+    call.phone.press("*6")
+    await call.phone.hears("muted")
+    assert call.phone.is_muted
+
+
 async def test_a_moderators_mute_is_instant_and_spoken(scene: StorySet) -> None:
     room = await scene.room()
     call = await in_room(scene, room)

@@ -15,6 +15,7 @@ from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.leg import Leg, LegGoneError
 from dialroom.flows.stages import InRoom
+from dialroom.media.plane import MediaLost
 from dialroom.rooms.values import Participant, Room
 
 
@@ -168,16 +169,17 @@ class Stay:
             self._starred = key == "*"
             return
         self._starred = False
-        action = self._keys().get(key or "")
-        if action is None:
-            await self._say("invalid_key")
-            return
         try:
-            await action()
+            await self._keys().get(key or "", self._unknown_key)()
         except NotFound:
             return  # removed in this very moment: the news says so next
         except StoreUnavailable:
             await self._say("one_moment")  # nothing was changed, and the call goes on
+        except MediaLost:
+            return  # the room is heard all the same; the caller hears no answer and presses again
+
+    async def _unknown_key(self) -> None:
+        await self._say("invalid_key")
 
     def _keys(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
@@ -191,8 +193,12 @@ class Stay:
 
     async def _toggle_mute(self) -> None:
         muted = not self._muted
-        await self.c.meetings.set_muted(self.participant.id, muted, "self")
         await self.c.leg.mute(muted)
+        try:
+            await self.c.meetings.set_muted(self.participant.id, muted, "self")
+        except StoreUnavailable:
+            await self.c.leg.mute(self._muted)
+            raise
         self._muted = muted
         await self._say("muted" if muted else "unmuted")
         await self._reached("muted" if muted else "unmuted", "by the caller")

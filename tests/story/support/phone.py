@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dialroom.flows.leg import LegGoneError, Played
+from dialroom.media.plane import MediaLost
 from dialroom.media.protocol import PlayClip, PlayItem
 
 CLIP_SECONDS = 1.0
@@ -35,6 +36,8 @@ class ScriptedPhone:
         self.gains: list[float] = []
         self.handed_over = False
         self.gone = False
+        self.media_away = False
+        self.asked_in_vain = asyncio.Event()
         self._digits: asyncio.Queue[str] = asyncio.Queue()
         self._typed = asyncio.Event()
         self._ends_at: float | None = None
@@ -150,6 +153,9 @@ class ScriptedPhone:
     def _check(self) -> None:
         if self.gone:
             raise LegGoneError
+        if self.media_away:
+            self.asked_in_vain.set()
+            raise MediaLost("no link to the media process")
 
     async def _begin(self, items: Sequence[PlayItem]) -> None:
         at = self._now()
