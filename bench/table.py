@@ -104,7 +104,10 @@ def _cpu_aim(results: media_density.Results, legs: int, room: int | None) -> str
         parts.append(_verdict(ours.cpu / floor.cpu, "×{:.2f} of reflector", f"≤ ×{FLOOR_RATIO}", at_most(FLOOR_RATIO)))
     if janus is not None:
         ratio = janus.cpu / ours.cpu
-        parts.append(_verdict(ratio, "Janus ×{:.1f}", f"≥ ×{JANUS_RATIO:g}", at_least(JANUS_RATIO)))
+        if ratio < JANUS_RATIO and _marks(janus):
+            parts.append(f"Janus more than ×{ratio:.1f} (≥ ×{JANUS_RATIO:g}: not comparable, Janus was overloaded)")
+        else:
+            parts.append(_verdict(ratio, "Janus ×{:.1f}", f"≥ ×{JANUS_RATIO:g}", at_least(JANUS_RATIO)))
     tens = _at(results, legs, media_density.ROOM_OF_TEN)[0]
     if room == legs and tens is not None and room != media_density.ROOM_OF_TEN:
         ratio = ours.cpu / tens.cpu

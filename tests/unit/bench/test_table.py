@@ -62,6 +62,11 @@ def test_marks_a_figure_that_was_measured_on_a_server_or_a_load_out_of_breath(
     assert f"\n{mark} " in table
 
 
+def test_does_not_call_an_aim_missed_because_the_other_was_overloaded() -> None:
+    table = render("", Figures(density={**density(), JANUS: replace(GOOD, cpu=900.0, fed=0.2)}))
+    assert "Janus more than ×3.0 (≥ ×4: not comparable, Janus was overloaded)" in table
+
+
 def test_does_not_expect_a_reflector_to_let_all_hear_speech() -> None:
     table = render("", Figures(density=density()))
     assert "†" not in table
