@@ -231,7 +231,7 @@ def _read_ready(child: subprocess.Popen[bytes]) -> dict[str, object] | None:
 
 
 def _is_media_process(pid: int, url: str) -> bool:
-    """Whether the process with this number is a media process that runs and listens at ``url``.
+    """Whether the process with this number runs and was told to listen at ``url``, whatever its program is called.
 
     Numbers are used again, even for the media process of somebody else.
     """
@@ -240,5 +240,4 @@ def _is_media_process(pid: int, url: str) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    ours = Path(os.fsdecode(command[0])).name.startswith(BINARY_NAME) and os.fsencode(url) in command
-    return state != "Z" and ours
+    return state != "Z" and os.fsencode(url) in command

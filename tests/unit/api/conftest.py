@@ -151,7 +151,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     )
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"127.0.0.1:{listening.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(services, sockets), log_level="error", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(services, sockets), log_config=None, access_log=False, lifespan="off")
+    )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     headers = {"Authorization": f"Bearer {first.api_key}"}
     async with httpx2.AsyncClient(base_url=f"http://{url}", headers=headers) as api:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import wave
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 from dialroom.media import protocol as p
 from dialroom.media.client import MediaClient
 from dialroom.media.framing import FrameReader, decode_from_media, encode_request
-from dialroom.media.plane import MediaRefused
-from dialroom.media.process import MediaProcess, MediaProcessSettings
+from dialroom.media.plane import MediaLost, MediaRefused
+from dialroom.media.process import MediaProcess, MediaProcessSettings, find_binary
 
 from .phones import Phone, tone_power
 
@@ -274,6 +275,24 @@ async def test_the_media_process_of_somebody_else_is_not_taken_for_ours(process:
     assert other.pid() is None
     await other.stop()
     assert process.pid() is not None
+
+
+async def test_a_program_of_another_name_is_known_for_ours(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "our-own-build"
+    shutil.copy2(find_binary(), program)
+    monkeypatch.setenv("DIALROOM_MEDIA_BINARY", str(program))
+    own = MediaProcess(MediaProcessSettings(data_dir, rtp_ports="0", webrtc_port=0))
+    await own.ensure()
+    try:
+        assert own.pid() is not None
+    finally:
+        await own.stop()
+    client = MediaClient(own.url)
+    with pytest.raises(MediaLost):
+        await client.connect()
+    await client.close()
 
 
 async def test_a_process_that_died_is_started_anew_and_the_client_finds_it(process: MediaProcess) -> None:
