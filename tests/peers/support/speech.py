@@ -39,8 +39,11 @@ def likeness(heard: Samples, rate: int, key: str, language: str = "en") -> float
     """
     wanted = prompt(key, language)
     sound = _at_8_khz(heard, rate)
-    if len(sound) < len(wanted) + PIECE:
+    missing = len(wanted) + PIECE - len(sound)
+    if missing > PIECE + len(wanted) // 5:
         return 0.0
+    if missing > 0:  # a BYE right after the prompt leaves its end in the phone's jitter buffer
+        sound = np.pad(sound, (0, missing))
     starts = range(0, max(1, len(wanted) - PIECE // 2), PIECE)
     curves = [_curve(sound, wanted[start : start + PIECE]) for start in starts]
     shifts = [start // BLOCK for start in starts]
