@@ -6,6 +6,7 @@ Pages run newest first, by time and id, so that new rows never shift a page.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Row, Select, Table, tuple_
@@ -41,13 +42,22 @@ def read_page(
 
 def upserting(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return _upserting(connection.dialect.name, table)
 
 
 def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows with an ``id``, or write over the ones that are there; their organisation never changes."""
-    if not rows:
-        return
-    statement = upserting(connection, table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in ("id", "organisation")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+@cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Any:
+    """Made once: putting the statement together takes longer than running it."""
+    statement = _upserting(dialect, table)
+    changed = {name: statement.excluded[name] for name in columns if name not in ("id", "organisation")}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+def _upserting(dialect: str, table: Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
