@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from dialroom.sip.address import Address
 from dialroom.sip.admission import AdmissionHook, admit_all
 from dialroom.sip.auth import DigestServer
@@ -22,6 +24,8 @@ from dialroom.sip.transactions import Send
 OFFER, ANSWER, OTHER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n", b"v=0\r\no=other\r\n"
 
 Passes = Callable[[Request | Response], bool]
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
 
 
 def tokens(seed: str) -> Callable[[], str]:
@@ -163,3 +167,17 @@ class Pair:
         """Whether neither end keeps anything of any call."""
         counts = [side.endpoint.counts for side in (self.alice, self.bob)]
         return all(count["transactions"] == count["sessions"] == 0 for count in counts)
+
+
+def lose(what: str, times: int = 10_000) -> Passes:
+    """What passes a link that loses the first messages of a kind, such as ``ACK`` or ``200 INVITE``."""
+    left = [times]
+
+    def passes(message: Request | Response) -> bool:
+        name = message.method if isinstance(message, Request) else f"{message.status} {message.cseq.method}"
+        if name == what and left[0] > 0:
+            left[0] -= 1
+            return False
+        return True
+
+    return passes

@@ -1,0 +1,103 @@
+"""Hanging up, from either side and at awkward moments."""
+
+from __future__ import annotations
+
+from dialroom.sip.session.events import (
+    Ended,
+)
+from dialroom.sip.session.session import Session
+from tests.unit.sip.pair import ANSWER, OTHER, TRANSPORTS, Pair, lose
+
+
+def everything(session: Session, now: float) -> None:
+    """Every method of a session."""
+    session.ring(180, None, now)
+    session.accept(ANSWER, now)
+    session.reject(486, None, (), now)
+    session.cancel(now)
+    session.bye(None, now)
+    session.answer_offer(ANSWER, now)
+    session.reject_offer(488, now)
+    session.reinvite(OTHER, now)
+    session.update(OTHER, now)
+    session.info("text/plain", b"x", now)
+    session.probe(now)
+
+
+@TRANSPORTS
+def test_the_called_party_hangs_up(transport: str) -> None:
+    pair = Pair(transport=transport)
+    caller, callee = pair.connected()
+    callee.bye(None, pair.now)
+    pair.run(1)
+    assert pair.alice.of(caller)[-1] == Ended("the peer hung up", "remote", None)
+    pair.run(100)
+    assert pair.quiet()
+
+
+def test_hanging_up_before_the_ack_waits_for_it() -> None:
+    pair = Pair()
+    pair.passes = lose("ACK", 1)
+    caller = pair.call()
+    pair.run(1)
+    callee = pair.bob.offered[0]
+    callee.accept(ANSWER, pair.now)
+    pair.run(0.1)
+    callee.bye("bye", pair.now)
+    pair.run(0.1)
+    assert not pair.sent("BYE")
+    pair.run(2)
+    assert len(pair.sent("BYE", pair.bob)) == 1
+    assert isinstance(pair.alice.of(caller)[-1], Ended)
+    pair.run(100)
+    assert pair.quiet()
+
+
+def test_hanging_up_does_not_wait_for_the_ack_of_a_reinvite() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lose("ACK")
+    caller.reinvite(OTHER, pair.now)
+    pair.run(0.1)
+    callee.answer_offer(ANSWER, pair.now)
+    callee.bye(None, pair.now)
+    pair.run(1)
+    assert len(pair.sent("BYE", pair.bob)) == 1
+    assert len(pair.sent("200 INVITE")) == 2
+    pair.run(100)
+    assert pair.quiet()
+
+
+def test_bye_while_an_offer_is_pending_answers_it_487() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    caller.bye(None, pair.now)
+    pair.run(1)
+    assert pair.sent("487 INVITE")
+    assert isinstance(pair.bob.of(callee)[-1], Ended)
+    pair.run(100)
+    assert pair.quiet()
+
+
+def test_byes_that_cross_are_both_answered_200() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.bye(None, pair.now)
+    callee.bye(None, pair.now)
+    pair.run(100)
+    assert len(pair.sent("200 BYE")) == 2
+    assert pair.quiet()
+
+
+def test_methods_that_come_too_late_do_nothing() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.bye(None, pair.now)
+    pair.run(1)
+    count = len(pair.wire)
+    everything(callee, pair.now)
+    everything(caller, pair.now)
+    pair.run(1)
+    assert len(pair.wire) == count

@@ -1,0 +1,160 @@
+"""Offers and answers within a call (RFC 3261 §14, RFC 3311): hold, changes, and what crosses on the way."""
+
+from __future__ import annotations
+
+from dialroom.sip.message import Request
+from dialroom.sip.session.events import (
+    Ended,
+    Offer,
+    OfferRejected,
+    RemoteAnswer,
+)
+from dialroom.sip.session.state import Phase
+from tests.unit.sip.pair import ANSWER, OFFER, OTHER, TRANSPORTS, Pair
+
+
+@TRANSPORTS
+def test_either_side_may_change_the_session(transport: str) -> None:
+    pair = Pair(transport=transport)
+    ends = pair.connected()
+    sides = (pair.alice, pair.bob)
+    for one, other in ((0, 1), (1, 0)):
+        ends[one].reinvite(OTHER, pair.now)
+        pair.run(1)
+        assert sides[other].of(ends[other])[-1] == Offer(OTHER, "INVITE")
+        ends[other].answer_offer(ANSWER, pair.now)
+        pair.run(1)
+        assert sides[one].of(ends[one])[-1] == RemoteAnswer(ANSWER)
+        assert (ends[one].local_sdp, ends[one].remote_sdp) == (OTHER, ANSWER)
+        assert (ends[other].local_sdp, ends[other].remote_sdp) == (ANSWER, OTHER)
+    pair.run(40)
+    assert all(end.phase is Phase.ESTABLISHED for end in ends)
+
+
+def test_a_reinvite_without_a_description_asks_the_other_side_for_an_offer() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(None, pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Offer(None, "INVITE")
+    callee.answer_offer(OTHER, pair.now)
+    pair.run(0.1)
+    assert pair.alice.of(caller)[-1] == Offer(OTHER, "INVITE")
+    caller.answer_offer(ANSWER, pair.now)
+    pair.run(10)
+    assert pair.bob.of(callee)[-1] == RemoteAnswer(ANSWER)
+    assert len(pair.sent("200 INVITE")) == 2
+
+
+def test_a_refused_offer_leaves_the_session_as_it_was() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    callee.reject_offer(488, pair.now)
+    pair.run(1)
+    assert pair.alice.of(caller)[-1] == OfferRejected(488, "Not Acceptable Here")
+    assert (callee.remote_sdp, caller.phase) == (OFFER, Phase.ESTABLISHED)
+
+
+def test_reinvites_that_cross_are_refused_with_491_and_tried_again() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    callee.reinvite(OTHER, pair.now)
+    for _ in range(12):
+        pair.run(0.5)
+        for end in (caller, callee):
+            end.answer_offer(ANSWER, pair.now)
+    assert len(pair.sent("491 INVITE")) == 2
+    assert RemoteAnswer(ANSWER) in pair.alice.of(caller)
+    assert RemoteAnswer(ANSWER) in pair.bob.of(callee)
+
+
+def test_the_owner_of_the_call_id_waits_longer_after_a_491() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    callee.reinvite(OTHER, pair.now)
+    pair.run(0.1)
+    waits = [min(end.timers.values()) - pair.now for end in (caller, callee)]
+    assert 1.9 < waits[0] <= 4.0
+    assert -0.1 <= waits[1] <= 2.0
+
+
+def test_a_second_offer_before_the_first_is_answered_gets_500_and_retry_after() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    caller.reinviting = None
+    caller.offered = False
+    caller.update(OTHER, pair.now)
+    pair.run(1)
+    refusal = pair.sent("500 UPDATE")[0]
+    assert 0 <= int(refusal.get("retry-after") or "x") <= 10
+    assert callee.offer is not None
+
+
+def test_a_reinvite_during_another_waits_its_turn() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    caller.reinvite(b"v=0\r\no=third\r\n", pair.now)
+    pair.run(1)
+    assert len(pair.sent("INVITE")) == 2
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Offer(b"v=0\r\no=third\r\n", "INVITE")
+
+
+def test_a_cancelled_reinvite_leaves_the_call_up() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    assert caller.reinviting is not None
+    assert caller.reinviting.pending is not None
+    handle = list(pair.alice.endpoint._transactions.clients.values())[-1]
+    pair.alice.endpoint.cancel(handle, None, pair.now)
+    pair.run(1)
+    assert pair.sent("487 INVITE")
+    assert callee.offer is None
+    assert callee.phase is Phase.ESTABLISHED
+    assert pair.alice.of(caller)[-1] == OfferRejected(487, "Request Terminated")
+
+
+def test_update_changes_the_session_without_an_ack() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.update(OTHER, pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Offer(OTHER, "UPDATE")
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(1)
+    assert pair.alice.of(caller)[-1] == RemoteAnswer(ANSWER)
+
+
+def test_a_new_contact_in_a_reinvite_is_where_later_requests_go() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.alice.endpoint.contact = lambda _peer: "<sip:alice@10.0.0.1:5066>"  # type: ignore[method-assign]
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(1)
+    callee.bye(None, pair.now)
+    pair.flush()
+    byes = pair.sent("BYE")
+    assert isinstance(byes[0], Request)
+    assert byes[0].target == "sip:alice@10.0.0.1:5066"
+
+
+def test_a_peer_that_forgot_the_call_ends_it_when_asked_to_change_it() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.alice.endpoint.release(caller)
+    callee.reinvite(OTHER, pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Ended("the peer does not know the call any more", "remote")

@@ -1,0 +1,61 @@
+"""INFO, probes, and the order of requests within a call."""
+
+from __future__ import annotations
+
+from dialroom.sip.address import Address
+from dialroom.sip.session.events import (
+    Info,
+    ProbeAnswered,
+    ProbeFailed,
+)
+from dialroom.sip.session.state import Phase
+from tests.unit.sip.pair import Pair, lose
+
+
+def test_digits_by_info_arrive_and_are_answered() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.info("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n", pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Info("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n")
+    assert len(pair.sent("200 INFO")) == 1
+
+
+def test_an_info_that_is_retransmitted_is_told_once() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lose("200 INFO", 3)
+    caller.info("application/dtmf", b"5", pair.now)
+    pair.run(10)
+    assert pair.bob.of(callee).count(Info("application/dtmf", b"5")) == 1
+    assert len(pair.sent("200 INFO")) == 4
+
+
+def test_a_probe_is_answered_by_a_living_peer_and_fails_on_a_dead_one() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    callee.probe(pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == ProbeAnswered()
+    pair.passes = lose("OPTIONS")
+    callee.probe(pair.now)
+    pair.run(33)
+    assert pair.bob.of(callee)[-1] == ProbeFailed(408)
+    pair.passes = lambda _message: True
+    pair.alice.endpoint.release(caller)
+    callee.probe(pair.now)
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == ProbeFailed(481)
+
+
+def test_requests_out_of_order_are_refused() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.info("application/dtmf", b"1", pair.now)
+    pair.run(1)
+    assert caller.dialog is not None
+    late = caller.dialog.request("INFO", 1)
+    pair.alice.endpoint.request(late, Address("udp", "10.0.0.2", 5060), lambda *_: None, lambda *_: None, pair.now)
+    pair.run(1)
+    assert pair.sent("500 INFO")
+    assert callee.phase is Phase.ESTABLISHED
