@@ -15,7 +15,8 @@ def ends_with(server: DialroomServer, phone: Baresip, prompt: str, reason: str) 
     phone.hears_prompt(prompt)
     phone.wait_for("CALL_CLOSED", seconds=30)
     phone.hears_prompt("goodbye")
-    assert server.ended_call()["ending"]["reason"] == reason
+    ending = server.ended_call()["ending"]
+    assert (ending["reason"], ending["by"]) == (reason, "server")
 
 
 def test_the_right_code_typed_with_pound_leads_in(server: DialroomServer, room: Room, phones: Phones) -> None:

@@ -56,6 +56,37 @@ def test_star_nine_raises_a_hand_that_the_browser_sees_and_star_eight_counts(
     phone.hears_prompt("people_before", since=before)
 
 
+def test_star_four_and_star_seven_make_the_room_louder_and_quieter_by_4_db(
+    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+) -> None:
+    browser.join(room.url)
+    phone = phones()
+    dial_in(server, room, phone)
+    phone.hears_prompt("menu_hint")
+    phone.hears(1000, share=0.95)
+    as_it_was = phone.loudness_of(1000)
+    for keys, prompt, decibels in (("*4", "louder", 4), ("*7*7", "quieter", -4), ("*4", "louder", 0)):
+        before = phone.position()
+        phone.press(keys)
+        phone.hears_prompt(prompt, since=before)
+        phone.hears_as_loud(1000, as_it_was + decibels)
+
+
+def test_star_star_reads_the_menu_out_until_the_next_key(
+    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+) -> None:
+    browser.join(room.url)
+    phone = phones()
+    dial_in(server, room, phone)
+    before = phone.position()
+    phone.press("**")
+    phone.hears_prompt("menu", since=before)
+    before = phone.position()
+    phone.press("*5")
+    phone.hears_prompt("invalid_key", since=before)
+    phone.hears(1000, share=0.95)
+
+
 def test_a_host_mutes_a_phone_which_is_told(
     server: DialroomServer, room: Room, phones: Phones, browser: Browser
 ) -> None:

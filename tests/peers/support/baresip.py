@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from .ports import free_port
 from .speech import ALIKE, likeness, without_tones
-from .tones import Samples, level_of, read_wav
+from .tones import Samples, level_of, read_wav, tone_loudness
 from .waiting import wait_until
 
 CODECS = {
@@ -52,7 +52,14 @@ class Baresip:
     """A phone that speaks a tone of ``tone`` Hz; use it as a context manager."""
 
     def __init__(
-        self, folder: Path, *, user: str = "+15550001111", tone: int = 440, codec: str = "PCMU", name: str = ""
+        self,
+        folder: Path,
+        *,
+        user: str = "+15550001111",
+        tone: int = 440,
+        codec: str = "PCMU",
+        name: str = "",
+        ptime: int = 20,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
@@ -67,7 +74,7 @@ class Baresip:
             folder=folder,
         )
         (folder / "config").write_text(config)
-        account = f"{name} <sip:{user}@127.0.0.1>;regint=0;audio_codecs={CODECS[codec]};ptime=20"
+        account = f"{name} <sip:{user}@127.0.0.1>;regint=0;audio_codecs={CODECS[codec]};ptime={ptime}"
         (folder / "accounts").write_text(account + "\n")
         (folder / "contacts").write_text("")
         self.tone = tone
@@ -158,6 +165,29 @@ class Baresip:
     def hears_no(self, tone: float, *, seconds: float = 15) -> None:
         """Waits until a whole second of what the phone hears has nothing of ``tone`` Hz."""
         wait_until(lambda: self._share(tone) < 0.004, seconds, lambda: f"the phone never stopped hearing {tone} Hz")
+
+    def hears_nothing_more(self, *, seconds: float = 15) -> None:
+        """Waits until nothing comes any more for half a second, not even silence."""
+        before = [-1.0]
+
+        def stands_still() -> bool:
+            before.append(self.position())
+            return before[-1] == before[-2]
+
+        wait_until(stands_still, seconds, lambda: f"the phone still hears: {before[-2:]} s so far", 0.5)
+
+    def loudness_of(self, tone: float) -> float:
+        """How loud ``tone`` Hz was in the newest second of what the phone heard, in dBFS."""
+        samples, rate = self.heard(last=1.0)
+        return tone_loudness(samples, rate, tone)
+
+    def hears_as_loud(self, tone: float, decibels: float, *, seconds: float = 30) -> None:
+        """Waits until the phone hears ``tone`` Hz ``decibels`` dBFS loud, within 1 dB, and little else."""
+        wait_until(
+            lambda: self._share(tone) > 0.9 and abs(self.loudness_of(tone) - decibels) < 1,
+            seconds,
+            lambda: f"the phone never heard {tone} Hz at {decibels:.1f} dBFS: {self.loudness_of(tone):.1f} dBFS",
+        )
 
     def position(self) -> float:
         """Seconds heard so far: where `hears_prompt` may begin to listen."""

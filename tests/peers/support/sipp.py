@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from .ports import free_port
 
@@ -18,19 +18,56 @@ o=sipp 1 {version} IN IP4 127.0.0.1
 s=-
 c=IN IP4 127.0.0.1
 t=0 0
-m=audio {port} RTP/AVP 0 101
-a=rtpmap:0 PCMU/8000
+m=audio {port} RTP/AVP {payload_type} 101
+a=rtpmap:{payload_type} {codec}/8000
 a=rtpmap:101 telephone-event/8000
-a=ptime:20
+a=ptime:{ptime}
 a={direction}
 """
 VIA = "SIP/2.0/[transport] [local_ip]:[local_port];branch="
 CONTACT = "<sip:sipp@[local_ip]:[local_port];transport=[transport]>"
 
 
-def sdp(port: int = 6000, direction: str = "sendrecv", version: int = 1) -> str:
-    """A session description of one PCMU stream with digits."""
-    return OFFER.format(port=port, direction=direction, version=version)
+GO_ON = """\
+NOTIFY sip:sipp@127.0.0.1:{port} SIP/2.0
+Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK-go-on-{count}
+From: <sip:test@127.0.0.1>;tag=test
+To: <sip:sipp@127.0.0.1>
+Call-ID: {call_id}
+CSeq: {count} NOTIFY
+Content-Length: 0
+
+"""
+
+
+def sdp(
+    port: int = 6000,
+    direction: str = "sendrecv",
+    version: int = 1,
+    codec: Literal["PCMU", "PCMA"] = "PCMU",
+    ptime: int = 20,
+) -> str:
+    """A session description of one stream of G.711 with digits."""
+    payload_type = {"PCMU": 0, "PCMA": 8}[codec]
+    return OFFER.format(
+        port=port, direction=direction, version=version, codec=codec, payload_type=payload_type, ptime=ptime
+    )
+
+
+class Playing:
+    """A scenario that SIPp plays now."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._port = port
+        self._call_id = f"1-{process.pid}@127.0.0.1"
+        self._times = 0
+
+    def go_on(self) -> None:
+        """Lets it go on from where it stands: a `Scenario.stand`."""
+        self._times += 1
+        message = GO_ON.format(port=self._port, call_id=self._call_id, count=self._times)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as test:
+            test.sendto(message.replace("\n", "\r\n").encode(), ("127.0.0.1", self._port))
 
 
 class Scenario:
@@ -118,6 +155,10 @@ class Scenario:
         """A time in which nothing is sent."""
         return self._add(f'<pause milliseconds="{milliseconds}"/>')
 
+    def stand(self) -> Self:
+        """Until the test says `Playing.go_on` (UDP only)."""
+        return self._add('<recv request="NOTIFY" timeout="60000"/>')
+
     # --- playing it --------------------------------------------------------------------------------------------
 
     def run(self, port: int, *, transport: str = "udp") -> str:
@@ -127,7 +168,7 @@ class Scenario:
         return self._messages
 
     @contextmanager
-    def running(self, port: int, *, transport: str = "udp") -> Iterator[subprocess.Popen[str]]:
+    def running(self, port: int, *, transport: str = "udp") -> Iterator[Playing]:
         """Plays it during the block, at whose end all of it must have happened."""
         with tempfile.TemporaryDirectory(prefix="sipp-") as name:
             folder = Path(name)
@@ -137,7 +178,8 @@ class Scenario:
             )
             command = ["sipp", f"127.0.0.1:{port}", "-sf", "scenario.xml", "-m", "1", "-i", "127.0.0.1"]
             # A port of its own: what the server still sends to an earlier scenario must not reach this one.
-            command += ["-p", str(free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM))]
+            own_port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
+            command += ["-p", str(own_port)]
             command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", "40s", "-timeout_error"]
             command += ["-trace_err", "-error_file", "errors.txt", "-trace_msg", "-message_file", "messages.txt"]
             with (folder / "screen.txt").open("w") as screen:
@@ -145,7 +187,7 @@ class Scenario:
                     command, cwd=folder, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen, text=True
                 )
             try:
-                yield process
+                yield Playing(process, own_port)
                 code = process.wait(60)
             finally:
                 if process.poll() is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 import dialroom.prompts
 
+from .g711 import decode
 from .tones import Samples
 
 RATE = 8000
@@ -27,7 +28,8 @@ def prompt(key: str, language: str = "en") -> Samples:
     """The beginning of a prompt as samples at `RATE`, without the silence around it."""
     audio = Path(dialroom.prompts.__file__).parent / "audio"
     path = next(audio.glob(f"{language}/{key}.wav"), audio / "sounds" / f"{key}.wav")
-    samples = _decode_mu_law(path.read_bytes())
+    file = path.read_bytes()
+    samples = decode("PCMU", file[file.index(b"data") + 8 :])
     loud = np.flatnonzero(np.abs(samples) > 0.02)
     return samples[loud[0] : loud[-1] + 1][: int(LONGEST * RATE)]
 
@@ -70,14 +72,6 @@ def without_tones(samples: Samples, rate: int, tones: tuple[float, ...]) -> Samp
     for tone in tones:
         spectrum[np.abs(frequencies - tone) < 4] = 0
     return np.fft.irfft(spectrum, len(samples))
-
-
-def _decode_mu_law(file: bytes) -> Samples:
-    """The samples of a μ-law WAV (ITU-T G.711)."""
-    start = file.index(b"data") + 8
-    code = ~np.frombuffer(file, dtype=np.uint8, offset=start)
-    magnitude = (((code & 0x0F).astype(np.int32) << 3) + 0x84 << ((code >> 4) & 7).astype(np.int32)) - 0x84
-    return np.where(code & 0x80, -magnitude, magnitude) / 32768.0
 
 
 def _at_8_khz(samples: Samples, rate: int) -> Samples:

@@ -49,3 +49,9 @@ def loudness(samples: Samples) -> float:
     """Root mean square in dBFS; -100 for digital silence."""
     rms = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
     return 20 * np.log10(rms) if rms > 1e-5 else -100.0
+
+
+def tone_loudness(samples: Samples, rate: int, frequency: float) -> float:
+    """How loud the part of the signal near ``frequency`` is, in dBFS; -100 for nothing of it."""
+    share = level_of(samples, rate, frequency)
+    return loudness(samples) + 10 * float(np.log10(share)) if share > 0 else -100.0

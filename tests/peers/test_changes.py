@@ -1,0 +1,71 @@
+"""What may change within a call, and between calls: hold, the codec, the length of packets."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Phones
+from .support.browser import Browser
+from .support.rtp import RtpPhone
+from .support.server import DialroomServer, Room, steps
+from .support.sipp import Scenario, sdp
+
+
+def test_a_phone_on_hold_is_silent_and_hears_nothing_and_both_come_back(
+    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+) -> None:
+    browser.join(room.url)
+    phone = phones()
+    phone.dial(server.sip())
+    phone.press(room.code)
+    browser.hears(440)
+    phone.hears(1000)
+    phone.hold()
+    server.step("media_changed")
+    browser.hears_no(440)
+    phone.hears_nothing_more()
+    phone.resume()
+    server.step("media_changed", times=2)
+    browser.hears(440)
+    phone.hears(1000)
+    assert server.call()["state"] != "ended"
+
+
+def test_the_codec_can_be_changed_by_reinvite_and_both_directions_follow(
+    server: DialroomServer, room: Room, browser: Browser
+) -> None:
+    browser.join(room.url)
+    with RtpPhone() as phone:
+        scenario = Scenario().invite(sdp(phone.port)).answered().stand()
+        scenario.reinvite(sdp(phone.port, version=2, codec="PCMA")).answered().stand().bye()
+        with scenario.running(server.sip_port) as call:
+            phone.press(room.code)
+            browser.hears(440)
+            phone.hears("PCMU", 1000)
+            call.go_on()
+            phone.hears("PCMA", 1000)
+            browser.hears(440, share=0.9)
+            call.go_on()
+    record = server.ended_call()
+    assert record["codec"] == "PCMA"
+    assert steps(record).count("media_changed") == 1
+
+
+@pytest.mark.parametrize("ptime", [10, 30, 40, 60])
+def test_packets_of_any_length_are_taken_and_sent(
+    server: DialroomServer, room: Room, browser: Browser, ptime: int
+) -> None:
+    browser.join(room.url)
+    with RtpPhone(ptime=ptime) as phone:
+        scenario = Scenario().invite(sdp(phone.port, ptime=ptime)).answered().stand().bye()
+        with scenario.running(server.sip_port) as call:
+            phone.press(room.code)
+            browser.hears(440, share=0.9)
+            phone.hears("PCMU", 1000)
+            call.go_on()
+    assert {len(each.payload) for each in phone.packets} == {8 * ptime}
+    steps_between = {
+        (after.timestamp - before.timestamp) % 2**32
+        for before, after in zip(phone.packets, phone.packets[1:], strict=False)
+    }
+    assert steps_between == {8 * ptime}
