@@ -11,6 +11,7 @@ import structlog
 
 from dialroom.auth.guesses import Allowed, Guesser
 from dialroom.auth.guesses import Guesses as GuessLimits
+from dialroom.calls.caller import caller_number, caller_of
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.ending import refused
 from dialroom.calls.gatekeeper import Gatekeeper
@@ -25,8 +26,8 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import StoreUnavailable
 from dialroom.core.ids import new_id
-from dialroom.core.numbers import is_e164, mask_number, number_from_sip_user
-from dialroom.flows.conversation import Caller, Conversation, DialInSettings
+from dialroom.core.numbers import number_from_sip_user
+from dialroom.flows.conversation import Conversation, DialInSettings
 from dialroom.flows.voice import Voice
 from dialroom.media.plane import MediaPlane
 from dialroom.media.protocol import Snapshot
@@ -178,7 +179,7 @@ class Switchboard:
             leg=call.leg,
             voice=Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE),
             number=number,
-            caller=Caller(record.id, shown_name(record), record.from_number if is_e164(record.from_number) else None),
+            caller=caller_of(record),
             rooms=desk.rooms,
             meetings=desk.meetings,
             guesses=GuessCounter(desk.guesses, guesser),
@@ -216,7 +217,7 @@ class Switchboard:
             id=new_id("call"),
             organisation=organisation,
             direction="inbound",
-            from_number=_caller_number(facts, region),
+            from_number=caller_number(facts.asserted_user or facts.from_user, region),  # RFC 3325 before From
             to_number=dialled or facts.request_user,
             from_uri=facts.from_uri,
             to_uri=facts.to_uri,
@@ -290,21 +291,3 @@ class GuessCounter:
     async def wrong(self) -> None:
         """One more wrong entry."""
         await self._limits.wrong(self._guesser)
-
-
-def shown_name(record: CallRecord) -> str:
-    """What others in the room see: the caller's name, or their SIP user if it is one, else the masked number."""
-    for said in (record.from_name, record.from_number):
-        name = "".join(letter for letter in said if letter.isprintable()).strip()[:60]
-        if name and not any(letter.isdigit() for letter in name) and "@" not in name:
-            return name
-    masked = mask_number(record.from_number)
-    return masked if any(letter.isdigit() for letter in masked) else "Phone"
-
-
-def _caller_number(facts: RequestFacts, region: str | None) -> str:
-    """The asserted identity before From (RFC 3325); E.164 where it is one. Nothing for a caller who withholds it."""
-    user = facts.asserted_user or facts.from_user
-    if user.lower() in ("", "anonymous", "unavailable", "restricted", "unknown"):
-        return ""
-    return number_from_sip_user(user, region) or user[:64]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dialroom.core.clock import Clock
 from dialroom.flows.leg import Leg
@@ -12,6 +12,9 @@ from dialroom.flows.voice import Voice
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.values import Newcomer, Number, Participant, Room
+
+CallerKind = Literal["phone", "sip"]
+"""A telephone, or a SIP device that has a name instead of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,17 @@ class Guesses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as a participant: ``name`` is what others may see."""
+    """Who calls, as a participant: ``name`` is what others may see, ``number`` E.164."""
 
     call: str
     name: str
     number: str | None
+    kind: CallerKind
 
     def newcomer(self) -> Newcomer:
         """The caller, about to enter a room."""
-        identity = f"phone:{self.call}"
-        return Newcomer(kind="phone", name=self.name, identity=identity, phone_number=self.number, call=self.call)
+        identity = f"{self.kind}:{self.call}"
+        return Newcomer(kind=self.kind, name=self.name, identity=identity, phone_number=self.number, call=self.call)
 
 
 @dataclass(frozen=True, slots=True)

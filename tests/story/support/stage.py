@@ -130,7 +130,7 @@ class PhoneCall:
             leg=self.phone,
             voice=Voice(scene.prompts, scene.number.language or "en"),
             number=scene.number,
-            caller=Caller(call=f"call_{number}", name=f"Phone {number}", number="+12025550100"),
+            caller=Caller(call=f"call_{number}", name=f"Phone {number}", number="+12025550100", kind="phone"),
             rooms=scene.rooms,
             meetings=scene.meetings,
             guesses=scene.guesses,

@@ -189,9 +189,16 @@ class SipCaller:
     async def close(self) -> None:
         await self.sip.close()
 
-    def dial(self, port: int, user: str = OUR_NUMBER, sdp: bytes | None = OFFER, **options: Any) -> None:
+    def dial(
+        self,
+        port: int,
+        user: str = OUR_NUMBER,
+        sdp: bytes | None = OFFER,
+        from_: str = "sip:+12025550100@127.0.0.1",
+        **options: Any,
+    ) -> None:
         target = f"sip:{user}@127.0.0.1:{port}"
-        self.invite = self.sip.invite(target=target, from_="sip:+12025550100@127.0.0.1", sdp=sdp, **options)
+        self.invite = self.sip.invite(target=target, from_=from_, sdp=sdp, **options)
 
     async def hears(self, kind: type[E]) -> E:
         """The next event of this kind; others are passed over."""

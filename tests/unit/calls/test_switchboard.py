@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from dialroom.calls import phone_call
 from dialroom.calls.limits import Bucket
 from dialroom.calls.sip_leg import SipLeg
-from dialroom.calls.switchboard import shown_name
 from dialroom.core.ending import Ending
 from dialroom.media.protocol import (
     Answer,
@@ -26,7 +24,6 @@ from dialroom.media.protocol import (
 from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
 from tests.unit.routing.values import gateway, number
 
-from .memory_calls import call_record
 from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
 
 
@@ -372,20 +369,17 @@ async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, c
     assert (tone.bridge, tone.except_participant) == (joined.bridge, joined.participant)
 
 
-@pytest.mark.parametrize(
-    ("display", "number", "shown"),
-    [
-        ("Ada Lovelace", "+12025550100", "Ada Lovelace"),
-        ("", "+12025550100", "+1 ••• 100"),
-        ("+1 202 555 0100", "+12025550100", "+1 ••• 100"),
-        ("ada@example.com", "alice", "alice"),
-        ("", "1000", "Phone"),
-        ("", "", "Phone"),
-        ("Ada\x07\n", "+12025550100", "Ada"),
-    ],
-)
-def test_others_see_a_name_or_a_masked_number_and_never_the_number(display: str, number: str, shown: str) -> None:
-    assert shown_name(replace(call_record(), from_name=display, from_number=number)) == shown
+async def test_a_caller_with_a_name_instead_of_a_number_is_a_sip_device(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    caller.dial(house.port, from_='"Anna" <sip:anna@pbx.example>')
+    await caller.answered()
+    caller.press(CODE)
+    record = await house.recorded(lambda each: each.state == "in_room")
+    assert house.people(room) == ["sip"]
+    (joined,) = (each for each in house.meeting_store.events if each.type == "participant.joined")
+    seen = joined.data["participant"]
+    assert (seen["kind"], seen["name"], seen["phone_number"]) == ("sip", "Anna", None)
+    assert record.from_number == "anna"
 
 
 async def test_calls_whose_leg_was_lost_with_the_media_process_are_hung_up(house: House, caller: SipCaller) -> None:

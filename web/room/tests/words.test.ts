@@ -58,6 +58,11 @@ group("names", () => {
     expect(displayName(participant({ kind: "phone", name: "", phoneNumber: null }))).toBe("Caller");
   });
 
+  it("tells a SIP device from a person of that name", () => {
+    expect(displayName(participant({ kind: "sip", name: "Anna" }))).toBe("Anna (SIP)");
+    expect(displayName(participant({ kind: "sip", name: "" }))).toBe("SIP device");
+  });
+
   it("gives one person always the same colour", () => {
     expect(hueOf("ada", 6)).toBe(hueOf("ada", 6));
     expect(

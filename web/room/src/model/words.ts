@@ -22,9 +22,9 @@ export function initials(name: string): string {
   return letters.join("").toLocaleUpperCase();
 }
 
-/** What someone is called on their tile. */
+/** What someone is called on their tile. Where only the name stands, a device must not pass for a person. */
 export function displayName({ name, phoneNumber, kind }: Participant): string {
-  if (name) return name;
+  if (name) return kind === "sip" ? `${name} (SIP)` : name;
   if (phoneNumber) return phoneNumber;
   return { web: "Guest", phone: "Caller", sip: "SIP device", agent: "Agent" }[kind];
 }

@@ -152,7 +152,11 @@ function PersonActions({
       {removing.value && (
         <Confirm
           title={`Remove ${name}?`}
-          detail={participant.kind === "phone" ? "Their call ends." : "They are taken out of the room."}
+          detail={
+            participant.kind === "phone" || participant.kind === "sip"
+              ? "Their call ends."
+              : "They are taken out of the room."
+          }
           action="Remove"
           testId="confirm-remove"
           onConfirm={() => act("remove")}

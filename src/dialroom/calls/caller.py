@@ -1,0 +1,57 @@
+"""Who calls, as routing, records and other participants know them.
+
+The caller is the asserted identity (RFC 3325) if there is one, else From. A user part that can be dialled (digits,
+however grouped, in any plan) is a telephone: ``phone``; so is one that withholds itself. Any other is the name of a
+SIP device: ``sip``. Telephone numbers are shown masked; names are shown, but never one that holds a number or an
+address.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from dialroom.calls.record import CallRecord
+from dialroom.core.numbers import is_e164, mask_number, number_from_sip_user
+from dialroom.flows.conversation import Caller, CallerKind
+
+MAX_SHOWN: Final = 60
+_WITHHELD: Final = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
+_DIALLABLE: Final = re.compile(r"\+?[0-9*#][0-9*# ().\-]*", re.ASCII)
+_NAMELESS: Final = {"phone": "Phone", "sip": "SIP device"}
+
+
+def caller_number(user: str, region: str | None) -> str:
+    """E.164 where it is a number (national ones as in ``region``), else the user as given; "" if it is withheld."""
+    if user.lower() in _WITHHELD:
+        return ""
+    return number_from_sip_user(user, region) or user[:64]
+
+
+def caller_of(record: CallRecord) -> Caller:
+    """The caller of a call as a participant."""
+    number = record.from_number if is_e164(record.from_number) else None
+    return Caller(record.id, shown_name(record), number, caller_kind(record))
+
+
+def caller_kind(record: CallRecord) -> CallerKind:
+    """A telephone or a SIP device."""
+    user = record.from_number
+    return "phone" if not user or _DIALLABLE.fullmatch(user) else "sip"
+
+
+def shown_name(record: CallRecord) -> str:
+    """What others in the room see: the caller's name, else a SIP device's user or a telephone's masked number."""
+    kind = caller_kind(record)
+    for said in (record.from_name, record.from_number if kind == "sip" else ""):
+        name = "".join(letter for letter in said if letter.isprintable()).strip()[:MAX_SHOWN].rstrip()
+        if name and "@" not in name and not _holds_number(name, kind):
+            return name
+    masked = mask_number(record.from_number)
+    return masked if kind == "phone" and any(letter.isdigit() for letter in masked) else _NAMELESS[kind]
+
+
+def _holds_number(name: str, kind: CallerKind) -> bool:
+    """A telephone's name with a digit may be its number; a SIP device may be called ``room 12``."""
+    digits = sum(letter.isdigit() for letter in name)
+    return digits > 0 if kind == "phone" else digits >= 5
