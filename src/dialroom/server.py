@@ -27,6 +27,7 @@ from dialroom.auth.keys import ApiKeys
 from dialroom.auth.tokens import Tokens
 from dialroom.calls.adopt import Adoption, events_seen, instance_seen
 from dialroom.calls.clips import ClipShelf
+from dialroom.calls.explainer import Explainer
 from dialroom.calls.gatekeeper import Gatekeeper
 from dialroom.calls.ports import RunningCall
 from dialroom.calls.switchboard import Desk, Switchboard
@@ -237,7 +238,7 @@ class Server:
         return listening
 
     def _build_api(self, snapshot: Snapshot) -> tuple[RoomSockets, Services]:
-        config, store, clock = self.config, self.store, self.clock
+        config, store, clock, desk = self.config, self.store, self.clock, self.switchboard.desk
         tokens = Tokens(store.organisations, clock)
         sockets = RoomSockets(
             rooms=self.rooms,
@@ -266,7 +267,7 @@ class Server:
             outbox=store.webhooks,
             idempotency=Idempotency(store.idempotency, clock),
             media=self.media,
-            explain=self.switchboard.explain,
+            explain=Explainer(desk.gatekeeper, desk.numbers, desk.guesses).explain,
             ready=self._ready,
         )
         return sockets, services

@@ -26,7 +26,7 @@ from dialroom.webhooks.endpoints import Endpoints
 from dialroom.webhooks.ports import OutboxStore
 
 Explain = Callable[[str, str, str, str], Awaitable[Explanation]]
-"""(organisation, to, from, source): what would become of such a call."""
+"""(organisation, to, from, source): what would become of such a call, as this organisation may know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,9 +122,13 @@ class Guesses:
         self._store = store
         self._clock = clock
 
+    async def look(self, guesser: Guesser) -> Allowed | Blocked:
+        """What a try would meet, without one."""
+        return judge(await self._store.counters(_keys(guesser)), self._clock.now())
+
     async def check(self, guesser: Guesser) -> Allowed | Blocked:
         """Ask before each try."""
-        verdict = judge(await self._store.counters(_keys(guesser)), self._clock.now())
+        verdict = await self.look(guesser)
         if isinstance(verdict, Blocked):
             metrics.GUESSERS_BLOCKED.labels(verdict.scope).inc()
         return verdict

@@ -14,6 +14,7 @@ from dialroom.auth.guesses import Guesses as GuessLimits
 from dialroom.calls.caller import caller_number, caller_of
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.ending import refused
+from dialroom.calls.explainer import numbers_asked_for
 from dialroom.calls.gatekeeper import Gatekeeper
 from dialroom.calls.journal import CallJournal
 from dialroom.calls.limits import Bucket, EntryTones
@@ -38,8 +39,8 @@ from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Gateway, Number
 from dialroom.routing.decide import CallFacts, Decision, JoinRoom, Reject, decide
-from dialroom.routing.explain import Explanation, explain
 from dialroom.routing.gateways import Admitted
+from dialroom.routing.trace import as_seen_by
 from dialroom.sip.facts import RequestFacts
 
 _log = structlog.get_logger("dialroom.calls")
@@ -106,15 +107,6 @@ class Switchboard:
 
     # --- taking a call -----------------------------------------------------------------------------------------
 
-    async def explain(self, organisation: str, to: str, from_user: str, source: str) -> Explanation:
-        """What would become of a call, as this organisation may know it."""
-        admission = self.desk.gatekeeper.identify_source(source)
-        if not isinstance(admission, Admitted):
-            return explain(admission, None)
-        facts = CallFacts(to, to, admission.gateway)
-        candidates = [each for each in await self._candidates(facts) if each.organisation == organisation]
-        return explain(admission, decide(facts, candidates))
-
     async def _take(self, invite: InviteSession) -> None:
         try:
             await self._take_or_refuse(invite)
@@ -130,10 +122,10 @@ class Switchboard:
         admission = self.desk.gatekeeper.identify(facts)
         gateway = admission.gateway if isinstance(admission, Admitted) else None
         asked = CallFacts(facts.request_user, facts.to_user, gateway)
-        candidates = await self._candidates(asked)
+        candidates = await numbers_asked_for(self.desk.numbers, asked)
         decision = decide(asked, candidates)
         record = self._record(facts, decision, gateway)
-        record = replace(record, trace=admission.trace + decision.trace)
+        record = replace(record, trace=as_seen_by(record.organisation, admission.trace + decision.trace))
         journal = CallJournal(record, self.desk.calls, self.desk.clock)
         if isinstance(decision, Reject):
             invite.reject(decision.status)
@@ -201,7 +193,8 @@ class Switchboard:
     async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str) -> None:
         admission = self.desk.gatekeeper.identify(facts)
         gateway = admission.gateway if isinstance(admission, Admitted) else None
-        record = replace(self._record(facts, None, gateway), trace=admission.trace)
+        record = self._record(facts, None, gateway)
+        record = replace(record, trace=as_seen_by(record.organisation, admission.trace))
         if detail:
             record = record.with_step(self.desk.clock.now(), "refused_at_the_door", detail)
         journal = CallJournal(record, self.desk.calls, self.desk.clock)
@@ -228,11 +221,6 @@ class Switchboard:
             gateway=owner.id if owner else None,
             number=number.id if number else None,
         )
-
-    async def _candidates(self, facts: CallFacts) -> list[Number]:
-        spelled = dict.fromkeys(spelling for _, wanted in facts.asked_for() for spelling in wanted)
-        found = await asyncio.gather(*(self.desk.numbers.dialled(spelling) for spelling in spelled))
-        return [number for numbers in found for number in numbers]
 
     def _side(self, invite: InviteSession) -> MediaSide:
         source = invite.facts.source_host

@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="dialroom",
-    help="Puts phones into video rooms.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +33,15 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file; also DIALROOM_CONFIG.", dir_okay=False)
 ]
+
+
+@app.callback()
+def before_any_command() -> None:
+    """Puts phones into video rooms."""
+    from dialroom.core.log import set_up_logging
+
+    # Set up at once, so that a crash of no command is told with what was in its variables.
+    set_up_logging("console", "warning")
 
 
 @app.command()
@@ -85,13 +93,14 @@ def demo(
 @app.command()
 def route(
     number: Annotated[str, typer.Argument(help="The number or SIP user that would be called.")],
+    caller: Annotated[str, typer.Option("--from", help="Who would call: a number or SIP user.")] = "",
     source: Annotated[str, typer.Option(help="The address the call would come from.")] = "127.0.0.1",
     config: ConfigFile = None,
 ) -> None:
     """Explain what would happen to a call."""
     from dialroom.cli.route import explain_call
 
-    raise typer.Exit(_run(explain_call(_load(config), out, number, source)))
+    raise typer.Exit(_run(explain_call(_load(config), out, number, caller, source)))
 
 
 @app.command("check-config")

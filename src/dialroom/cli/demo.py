@@ -22,7 +22,6 @@ from dialroom.cli.ends import End, Finding, PhoneEnd, hear_each_other
 from dialroom.cli.own_media import own_media
 from dialroom.cli.phone import Line, PhoneFailure, TestPhone
 from dialroom.config import load_config
-from dialroom.core.log import set_up_logging
 from dialroom.prompts.catalogue import Prompts
 from dialroom.server import Doors, Server
 
@@ -49,7 +48,6 @@ async def show(out: Console, *, check: bool) -> int:
     def say(text: str) -> None:
         out.print(f"{time.monotonic() - began:6.2f} s  {text}", markup=False)
 
-    set_up_logging("console", "warning")
     try:
         async with _stage(say) as stage:
             room = await _open_room(stage)

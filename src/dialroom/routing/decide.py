@@ -85,7 +85,7 @@ def _reachable(facts: CallFacts, numbers: Sequence[DialledNumber], trace: list[T
         trace.append(TraceStep("gateway", "not_matched", "none; the network it comes from may call without one"))
         return numbers
     why = "only its own organisation's numbers can be reached through it"
-    trace.append(TraceStep(f"gateway {gateway.name} ({gateway.id})", "matched", why))
+    trace.append(TraceStep(f"gateway {gateway.name} ({gateway.id})", "matched", why, gateway.organisation))
     return [number for number in numbers if number.organisation == gateway.organisation]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dialroom.routing.decide import AskForCode, Decision, JoinRoom, Reject
 from dialroom.routing.gateways import Admission, MustAuthenticate, Stranger
-from dialroom.routing.trace import TraceStep
+from dialroom.routing.trace import TraceStep, as_seen_by
 
 Outcome = Literal["ask_for_code", "join_room", "reject", "challenge", "stranger"]
 
@@ -21,13 +21,22 @@ class Explanation:
     trace: tuple[TraceStep, ...]
 
 
-def explain(admission: Admission, decision: Decision | None) -> Explanation:
-    """In words. ``decision`` is None exactly when the call was not admitted."""
+def explain(admission: Admission, decision: Decision | None, organisation: str | None = None) -> Explanation:
+    """In words. ``decision`` is None exactly when the call was not admitted. With an ``organisation``, only what that
+    one may know; without, all."""
+    explanation = _explain(admission, decision, organisation)
+    if organisation is None:
+        return explanation
+    return replace(explanation, trace=as_seen_by(organisation, explanation.trace))
+
+
+def _explain(admission: Admission, decision: Decision | None, organisation: str | None) -> Explanation:
     if isinstance(admission, Stranger):
         return Explanation("stranger", f"The call would be refused: {admission.trace[-1].why}.", admission.trace)
     if isinstance(admission, MustAuthenticate):
-        names = ", ".join(gateway.name for gateway in admission.gateways)
-        summary = f"The caller would have to prove by digest to be {names}."
+        names = [each.name for each in admission.gateways if organisation in (None, each.organisation)]
+        whom = ", ".join(names) or "a gateway of another organisation"
+        summary = f"The caller would have to prove by digest to be {whom}."
         return Explanation("challenge", summary, admission.trace)
     if decision is None:
         raise ValueError("an admitted call needs a decision")

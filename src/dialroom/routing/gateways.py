@@ -76,18 +76,18 @@ def admit(
     trace: list[TraceStep] = []
     candidates: list[InboundGateway] = []
     for gateway in sorted(gateways, key=lambda each: (-_closeness(address, each), each.id)):
-        subject = f"gateway {gateway.name} ({gateway.id})"
+        subject, owner = f"gateway {gateway.name} ({gateway.id})", gateway.organisation
         closeness = _closeness(address, gateway)
         if closeness == _OUTSIDE:
-            trace.append(TraceStep(subject, "not_matched", f"{address} is in none of its networks"))
+            trace.append(TraceStep(subject, "not_matched", f"{address} is in none of its networks", owner))
         elif gateway.username is None:
-            trace.append(TraceStep(subject, "matched", f"{address} is in its networks"))
+            trace.append(TraceStep(subject, "matched", f"{address} is in its networks", owner))
             return Admitted(gateway, tuple(trace))
         elif authenticated_as == gateway.id:
-            trace.append(TraceStep(subject, "matched", "it proved its identity by digest"))
+            trace.append(TraceStep(subject, "matched", "it proved its identity by digest", owner))
             return Admitted(gateway, tuple(trace))
         else:
-            trace.append(TraceStep(subject, "not_matched", "it has to prove its identity by digest first"))
+            trace.append(TraceStep(subject, "not_matched", "it has to prove its identity by digest first", owner))
             candidates.append(gateway)
     for network in allowed:
         if address in network:

@@ -19,18 +19,18 @@ from dialroom.api.context import Services
 from dialroom.api.room_socket.hub import RoomSockets
 from dialroom.api.room_socket.messages import encode
 from dialroom.api.turn import ice_servers
+from dialroom.auth.guesses import Guesses
 from dialroom.auth.idempotency import Idempotency
 from dialroom.auth.keys import ApiKeys
 from dialroom.auth.tokens import Tokens
+from dialroom.calls.explainer import Explainer
+from dialroom.calls.gatekeeper import Gatekeeper
 from dialroom.config import load_config
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import SystemClock
 from dialroom.media.fake import FakeMediaPlane
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings, MeetingSettings
-from dialroom.routing.decide import CallFacts, decide
-from dialroom.routing.explain import Explanation, explain
-from dialroom.routing.gateways import admit
 from dialroom.store.store import Store
 from dialroom.webhooks.endpoints import Endpoints
 
@@ -114,12 +114,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     rooms = Rooms(store.rooms, clock)
     meetings = Meetings(rooms, store.meetings, clock, MeetingSettings(empty_grace=0.05))
     tokens = Tokens(store.organisations, clock)
-
-    async def explained(organisation: str, to: str, from_: str, source: str) -> Explanation:
-        admission = admit(source, (), config.sip_allowed_networks)
-        facts = CallFacts(to, to, None)
-        return explain(admission, decide(facts, await store.numbers.list(organisation)))
-
+    gatekeeper = Gatekeeper(store.gateways, config.sip_allowed_networks, config.sip_strangers)
+    explainer = Explainer(gatekeeper, store.numbers, Guesses(store.guesses, clock))
     services = Services(
         config=config,
         clock=clock,
@@ -136,7 +132,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         outbox=store.webhooks,
         idempotency=Idempotency(store.idempotency, clock),
         media=media,
-        explain=explained,
+        explain=explainer.explain,
         ready=lambda: {"sip": True, "media": media.connected, "store": True},
     )
     sockets = RoomSockets(

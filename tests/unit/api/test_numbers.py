@@ -54,3 +54,37 @@ async def test_calls_since_a_time_without_zone_are_not_guessed_at(house: House) 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.since")
     zoned = await house.api.get("/api/calls", params={"since": "2026-11-21T12:00:00Z"})
     assert zoned.status_code == 200
+
+
+async def test_a_gateway_is_changed_and_keeps_what_is_left_out(house: House) -> None:
+    body = {"name": "Carrier", "addresses": ["198.51.100.0/24"], "username": "trunk", "password": "correct horse"}
+    made = (await house.api.post("/api/gateways", json=body)).json()
+    path = f"/api/gateways/{made['id']}"
+    changed = await house.api.patch(path, json={"addresses": ["203.0.113.0/24"], "region": "US"})
+    assert changed.status_code == 200, changed.text
+    assert changed.json() == made | {"addresses": ["203.0.113.0/24"], "region": "US"}
+    assert (await house.api.get(path)).json() == changed.json()
+    (stored,) = await house.services.gateways.list()
+    assert stored.password == "correct horse"
+    without = await house.api.patch(path, json={"username": None})
+    assert (without.status_code, without.json()["username"]) == (200, None)
+    (stored,) = await house.services.gateways.list()
+    assert stored.password is None
+
+
+async def test_a_gateway_is_not_changed_into_one_that_lets_nobody_or_everybody_in(house: House) -> None:
+    made = (await house.api.post("/api/gateways", json={"name": "PBX", "addresses": ["198.51.100.0/24"]})).json()
+    path = f"/api/gateways/{made['id']}"
+    for wrong, field in (
+        ({"addresses": []}, "addresses"),
+        ({"addresses": None}, "addresses"),
+        ({"addresses": ["300.0.0.1"]}, "addresses"),
+        ({"name": None}, "name"),
+        ({"username": "pbx"}, "password"),
+        ({"password": "correct horse"}, "password"),
+    ):
+        answer = await house.api.patch(path, json=wrong)
+        assert answer.status_code == 422, wrong
+        assert answer.json()["errors"][0]["field"] == f"body.{field}"
+    assert (await house.api.get(path)).json() == made
+    assert (await house.api.patch("/api/gateways/gw_nobody", json={"name": "x"})).status_code == 404

@@ -351,12 +351,6 @@ async def test_a_bug_in_a_flow_ends_that_call_with_an_apology(
     assert "en/error_hang_up@0" in [clip for leg in [record.leg or ""] for clip in house.media.clips_played(leg)]
 
 
-async def test_explaining_says_what_a_call_would_meet(house: House) -> None:
-    assert (await house.switchboard.explain("org_a", OUR_NUMBER, "", "127.0.0.1")).outcome == "ask_for_code"
-    assert (await house.switchboard.explain("org_b", OUR_NUMBER, "", "127.0.0.1")).outcome == "reject"
-    assert (await house.switchboard.explain("org_a", OUR_NUMBER, "", "192.0.2.1")).outcome == "stranger"
-
-
 async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, caller: SipCaller) -> None:
     from dialroom.media.protocol import PlayToBridge
 

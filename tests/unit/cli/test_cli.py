@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import structlog
 
 from dialroom import cli
 
@@ -103,6 +104,24 @@ def test_a_call_that_would_be_refused_says_why_and_ends_with_3(run: Run) -> None
     code, text, _ = run("route", "1000", "--source", "192.0.2.1")
     assert code == 3
     assert "192.0.2.1 is in no gateway's networks" in text
+
+
+@pytest.mark.parametrize("command", [["route", "1000"], ["keys", "create", "app"], ["call", "sip:1000@127.0.0.1"]])
+def test_a_crash_does_not_tell_what_was_in_variables(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    def crash(_work: Coroutine[object, object, object]) -> None:
+        _work.close()
+        api_key = "dr_" + "hush" * 13
+        try:
+            raise ZeroDivisionError(len(api_key))
+        except ZeroDivisionError:
+            structlog.get_logger("dialroom.test").exception("crashed")
+
+    monkeypatch.setattr(cli, "_run", crash)
+    _, said, logged = run(*command)
+    assert "ZeroDivisionError" in logged
+    assert "hush" not in said + logged
 
 
 @pytest.mark.usefixtures("first_start")

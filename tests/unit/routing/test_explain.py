@@ -30,3 +30,13 @@ def test_what_would_happen_is_said_in_one_sentence(source: str, to: str, outcome
     assert explanation.outcome == outcome
     assert words in explanation.summary
     assert explanation.trace
+
+
+def test_whose_digest_is_asked_for_is_named_to_that_organisation_alone() -> None:
+    gateways = [gateway(f"trunk_{each}", organisation=each, username=each) for each in ("org_a", "org_b")]
+    admission = admit("198.51.100.1", gateways, LOOPBACK)
+    assert "to be trunk_org_a." in explain(admission, None, "org_a").summary
+    third = explain(admission, None, "org_c")
+    assert "a gateway of another organisation" in third.summary
+    assert "trunk" not in repr(third)
+    assert "trunk_org_a, trunk_org_b" in explain(admission, None).summary

@@ -11,7 +11,14 @@ from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
 from dialroom.api.wire.common import PageOf
-from dialroom.api.wire.numbers import GatewayCreate, GatewayGiven, NumberChange, NumberCreate, NumberGiven
+from dialroom.api.wire.numbers import (
+    GatewayChange,
+    GatewayCreate,
+    GatewayGiven,
+    NumberChange,
+    NumberCreate,
+    NumberGiven,
+)
 from dialroom.core.errors import Invalid, NotFound
 from dialroom.core.ids import new_id
 from dialroom.core.numbers import country_of, display_number, parse_number
@@ -89,19 +96,17 @@ async def create_gateway(
     """Let the calls of a carrier, a PBX or a phone in: by its addresses, by digest authentication, or by both."""
 
     async def create() -> GatewayGiven:
-        if not body.addresses and body.username is None:
-            raise Invalid("A gateway without addresses and username would never match.", field="addresses")
-        if (body.username is None) != (body.password is None):
-            raise Invalid("A username needs a password, and the other way round.", field="password")
-        made = Gateway(
-            id=new_id("gw"),
-            organisation=tenant,
-            name=body.name,
-            addresses=tuple(_network(text) for text in body.addresses),
-            username=body.username,
-            password=body.password,
-            region=body.region,
-            created_at=context.clock.now(),
+        made = _checked(
+            Gateway(
+                id=new_id("gw"),
+                organisation=tenant,
+                name=body.name,
+                addresses=tuple(_network(text) for text in body.addresses),
+                username=body.username,
+                password=body.password,
+                region=body.region,
+                created_at=context.clock.now(),
+            )
         )
         await context.gateways.create(made)
         return _gateway_given(made)
@@ -120,6 +125,22 @@ async def list_gateways(context: Context, tenant: Tenant, asked: Asked) -> PageO
 async def read_gateway(gateway: str, context: Context, tenant: Tenant) -> GatewayGiven:
     """One gateway."""
     return _gateway_given(await _gateway(context, tenant, gateway))
+
+
+@router.patch("/gateways/{gateway}", tags=["Gateways"], responses=responses(404, 409, 422))
+async def change_gateway(gateway: str, body: GatewayChange, context: Context, tenant: Tenant) -> GatewayGiven:
+    """Change a gateway; running calls go on. It holds within five seconds."""
+    changes = body.model_dump(exclude_unset=True)
+    for field in ("name", "addresses"):
+        if field in changes and changes[field] is None:
+            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+    if "addresses" in changes:
+        changes["addresses"] = tuple(_network(text) for text in changes["addresses"])
+    if "username" in changes and changes["username"] is None:
+        changes.setdefault("password", None)
+    changed = _checked(replace(await _gateway(context, tenant, gateway), **changes))
+    await context.gateways.change(changed)
+    return _gateway_given(changed)
 
 
 @router.delete("/gateways/{gateway}", status_code=204, tags=["Gateways"], responses=responses(404))
@@ -150,6 +171,14 @@ def _as_dialled(text: str) -> str:
     if text.isascii() and text.isdigit() and len(text) <= 7:
         return text
     return parse_number(text).e164
+
+
+def _checked(gateway: Gateway) -> Gateway:
+    if not gateway.addresses and gateway.username is None:
+        raise Invalid("A gateway without addresses and username would never match.", field="addresses")
+    if (gateway.username is None) != (gateway.password is None):
+        raise Invalid("A username needs a password, and the other way round.", field="password")
+    return gateway
 
 
 def _network(text: str) -> Network:

@@ -51,6 +51,16 @@ class GatewayCreate(Taken):
     region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="Whose national numbers it sends.")
 
 
+class GatewayChange(Taken):
+    """Fields to change; what is left out stays."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=120)
+    addresses: list[str] | None = Field(default=None, max_length=64, examples=[["198.51.100.0/24", "203.0.113.16/32"]])
+    username: str | None = Field(default=None, max_length=64, description="null takes it and the password away.")
+    password: str | None = Field(default=None, min_length=8, max_length=128)
+    region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
+
+
 class GatewayGiven(Given):
     """A trunk whose calls to let in. Its password is not shown again."""
 
