@@ -43,7 +43,7 @@ async def measure(steps: tuple[str, ...] | list[str], quick: bool, say: media_de
         figures = replace(figures, phone_delay=await delay.measure(delay.QUICK if quick else delay.Plan(), say))
     if "browser" in steps:
         say("added delay, phone to browser")
-        figures = replace(figures, browser_delay=await browser_delay.measure(say))
+        figures = replace(figures, browser=await browser_delay.measure(say))
     if "calls" in steps:
         say("calls: set-up and memory")
         calls = await call_setup.measure(call_setup.QUICK if quick else call_setup.Plan(), say)

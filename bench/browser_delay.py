@@ -1,8 +1,8 @@
-"""How much later than possible a browser plays what a phone said.
+"""How much later than possible a browser gets, and plays, what a phone said.
 
-Chromium joins a room from its page, and two phones call into it; the first sends tones. The page notes when it plays
-the start of each, by the same machine's clock. So the figure contains the media plane, Chromium's jitter buffer and its
-way to the sound card.
+Chromium joins a room from its page, and two phones call into it; the first sends tones. The page notes when the start
+of each arrives in a packet, and when it is played, by the same machine's clock. The first figure is that of phone →
+phone with a browser at the other end; the second contains Chromium's jitter buffer and its way to the sound card.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,27 @@ JOIN_MS = 20_000
 LONGEST_MS = 700.0
 
 
-async def measure(say: Say, seconds: float = 12.0) -> Delay | str:
+@dataclass(frozen=True, slots=True)
+class BrowserDelay:
+    """Added delay beyond the packet's own 20 ms, until the sound ``arrived`` in a packet and until it was ``heard``."""
+
+    arrived: Delay
+    heard: Delay
+
+
+async def measure(say: Say, seconds: float = 12.0) -> BrowserDelay | str:
     """Tones for ``seconds`` s from a phone to a browser; a reason if it could not be measured."""
     with tempfile.TemporaryDirectory(prefix="dialroom-bench-") as name:
         try:
             async with asyncio.timeout(seconds + 90), serving(Path(name)) as server:
-                found: Delay | str = await _measure(server, Path(name), seconds)
+                found: BrowserDelay | str = await _measure(server, Path(name), seconds)
         except (BenchError, BrowserError, httpx2.HTTPError, OSError, TimeoutError) as error:
             found = str(error) or "it took too long"
     say(f"  {found}")
     return found
 
 
-async def _measure(server: Server, folder: Path, seconds: float) -> Delay:
+async def _measure(server: Server, folder: Path, seconds: float) -> BrowserDelay:
     headers = {"Authorization": f"Bearer {server.key}"}
     async with httpx2.AsyncClient(base_url=server.api, headers=headers) as api, Caller.open() as caller:
         room = await _post(api, "/api/rooms", {"name": "Bench"})
@@ -64,8 +73,11 @@ async def _measure(server: Server, folder: Path, seconds: float) -> Delay:
             arguments = ["delay", "--legs", str(PAIR), "--seconds", f"{seconds:g}"]
             report = await load.run(arguments, open_legs, folder / "delay.log")
             await asyncio.sleep(LONGEST_MS / 1000)
-            heard: list[float] = await page.evaluate("window.tonesHeard")
-    return match([at * 1000 for at in report["sent_at"][0]], heard)
+            tones: dict[str, Any] = await page.evaluate("window.tones")
+    if tones["failed"]:
+        raise BenchError(f"the browser could not read what arrived: {tones['failed'][0]}")
+    sent = [at * 1000 for at in report["sent_at"][0]]
+    return BrowserDelay(arrived=match(sent, tones["arrived"]), heard=match(sent, tones["heard"]))
 
 
 async def _post(api: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -90,11 +102,11 @@ async def _all_there(api: httpx2.AsyncClient, room: str, count: int) -> None:
     raise BenchError(f"{present} of {count} came into the room")
 
 
-def match(sent: Sequence[float], heard: Sequence[float]) -> Delay:
-    """Delays from each moment in ``sent`` to the first in ``heard`` after it (ms). Raises `BenchError` without any."""
+def match(sent: Sequence[float], noted: Sequence[float]) -> Delay:
+    """Delays from each moment in ``sent`` to the first in ``noted`` after it (ms). Raises `BenchError` without any."""
     delays = []
     for at in sent:
-        later = [when - at for when in heard if 0 <= when - at < LONGEST_MS]
+        later = [when - at for when in noted if 0 <= when - at < LONGEST_MS]
         if later:
             delays.append(min(later))
     return summarize(delays, len(sent) - len(delays))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bench.browser_delay import match
+from bench.browser_delay import BrowserDelay, match
 from bench.call_setup import Memory, Results, SetUp
 from bench.delay import Delay, percentile, summarize
 from bench.media_density import Cell, Cost, combine
@@ -81,11 +81,19 @@ def test_says_below_the_table_why_a_figure_is_missing() -> None:
 
 def test_shows_delays_and_tones_that_were_never_heard() -> None:
     delays: dict[str, Delay | str] = {"dialroom": Delay(41.0, 60.0, 80.0, 9, 1), "Janus AudioBridge": "no janus"}
-    table = render("", Figures(phone_delay=delays, browser_delay=Delay(90.0, 120.0, 130.0, 10, 0)))
+    browser = BrowserDelay(arrived=Delay(30.0, 35.0, 40.0, 10, 0), heard=Delay(90.0, 120.0, 130.0, 10, 0))
+    table = render("", Figures(phone_delay=delays, browser=browser))
     assert "41.0 (60.0), 1 of 10 tones not heard" in table
     assert "median 41.0 (≤ 40: **missed**)" in table
-    assert "| 90.0 (120.0) |" in table
+    assert "until it arrives, median (p95), ms | 30.0 (35.0) |  |  | median 30.0 (≤ 40: met) |" in table
+    assert "until Chromium plays it, median (p95), ms | 90.0 (120.0) |  |  |  |" in table
     assert "phone → phone, Janus AudioBridge: no janus" in table
+
+
+def test_says_why_there_is_no_figure_of_a_browser() -> None:
+    table = render("", Figures(browser="chromium is not installed"))
+    assert "until it arrives, median (p95), ms | – |" in table
+    assert table.endswith("phone → browser: chromium is not installed")
 
 
 def test_judges_fifty_calls_per_second_and_shows_both_planes_memory() -> None:
