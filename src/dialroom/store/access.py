@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, or_, select, tuple_, update
 
 from dialroom.auth.guesses import Counter, Scope
 from dialroom.auth.idempotency import IdempotencyRecord
@@ -59,24 +60,38 @@ class SqlGuesses:
         self._database = database
 
     async def counters(self, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]:
-        return await self._database.read(lambda c: _counters(c, keys))
+        query = select(guesses).where(tuple_(guesses.c.scope, guesses.c.key).in_(list(keys)))
+        return await self._database.read(lambda c: _counters(c.execute(query)))
 
-    async def count(self, keys: Sequence[tuple[Scope, str]], now: datetime, window: timedelta) -> tuple[Counter, ...]:
+    async def count(
+        self,
+        keys: Sequence[tuple[Scope, str]],
+        now: datetime,
+        window: timedelta,
+        allowed: Callable[[Sequence[Counter]], bool],
+    ) -> tuple[Counter, ...] | None:
         over = micros(now - window)
+        # Always in the same order, so that two transactions cannot deadlock.
+        rows = [{"scope": scope, "key": key, "window_started": micros(now), "wrong": 1} for scope, key in sorted(keys)]
 
-        def work(connection: Connection) -> tuple[Counter, ...]:
-            for scope, key in sorted(keys):  # always in the same order, so that two transactions cannot deadlock
-                statement = upserting(connection, guesses)
-                going = guesses.c.window_started > over
-                counted = {
-                    "wrong": case((going, guesses.c.wrong + 1), else_=1),
-                    "window_started": case((going, guesses.c.window_started), else_=statement.excluded.window_started),
-                }
-                row = {"scope": scope, "key": key, "window_started": micros(now), "wrong": 1}
-                connection.execute(statement.on_conflict_do_update(index_elements=["scope", "key"], set_=counted), row)
-            return _counters(connection, keys)
+        def work(connection: Connection) -> tuple[Counter, ...] | None:
+            statement = upserting(connection, guesses).values(rows)
+            going = guesses.c.window_started > over
+            counted = {
+                "wrong": case((going, guesses.c.wrong + 1), else_=1),
+                "window_started": case((going, guesses.c.window_started), else_=statement.excluded.window_started),
+            }
+            upsert = statement.on_conflict_do_update(index_elements=["scope", "key"], set_=counted)
+            counters = _counters(connection.execute(upsert.returning(*guesses.c)))
+            if allowed([replace(counter, wrong=counter.wrong - 1) for counter in counters]):
+                return counters
+            _take_back(connection, counters)
+            return None
 
         return await self._database.write(work)
+
+    async def take_back(self, counted: Sequence[Counter]) -> None:
+        await self._database.write(lambda c: _take_back(c, counted))
 
     async def announce(self, events: Sequence[Event]) -> None:
         await self._database.write(lambda c: write_events(c, events), events)
@@ -171,10 +186,22 @@ def _key(row: Row[Any]) -> ApiKey:
     )
 
 
-def _counters(connection: Connection, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]:
-    query = select(guesses).where(tuple_(guesses.c.scope, guesses.c.key).in_(list(keys)))
-    rows = connection.execute(query).all()
+def _counters(rows: Iterable[Row[Any]]) -> tuple[Counter, ...]:
     return tuple(Counter(row.scope, row.key, row.wrong, moment(row.window_started)) for row in rows)
+
+
+def _take_back(connection: Connection, counted: Sequence[Counter]) -> None:
+    this = and_(
+        guesses.c.scope == bindparam("its_scope"),
+        guesses.c.key == bindparam("its_key"),
+        guesses.c.window_started == bindparam("its_window"),
+        guesses.c.wrong > 0,
+    )
+    ordered = sorted(counted, key=lambda each: (each.scope, each.key))
+    connection.execute(
+        update(guesses).where(this).values(wrong=guesses.c.wrong - 1),
+        [{"its_scope": c.scope, "its_key": c.key, "its_window": micros(c.window_started)} for c in ordered],
+    )
 
 
 def _idempotency_row(record: IdempotencyRecord) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.event import listen
+from sqlalchemy.exc import IntegrityError
 
 from dialroom.core.bus import EventBus
 from dialroom.core.errors import Invalid, StoreUnavailable
 from dialroom.core.events import Event, new_event
-from dialroom.store.database import Database
+from dialroom.store.database import Database, mark_filled
 from dialroom.store.migrate import migrate
 from dialroom.store.outbox import write_events
 from dialroom.store.tables import guesses
@@ -31,6 +33,16 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, bus: EventBus
 
 def _count(connection: Connection) -> int:
     return connection.execute(select(guesses.c.wrong)).scalar_one()
+
+
+def _insert(key: str) -> Callable[[Connection], int]:
+    return lambda c: int(c.execute(insert(guesses), {**ROW, "key": key}).rowcount)
+
+
+async def _new_sqlite(folder: Path, bus: EventBus) -> Database:
+    database = Database(f"sqlite:///{folder / 'new.db'}", bus)
+    await asyncio.to_thread(migrate, database.engine)
+    return database
 
 
 async def test_readers_who_then_write_never_get_in_each_others_way(database: Database) -> None:
@@ -86,6 +98,63 @@ async def test_a_write_goes_on_when_nobody_waits_for_it_any_more(database: Datab
     await database.write(lambda c: c.execute(update(guesses).values(wrong=7)))
     assert await database.read(_count) == 7
     assert published == [event]
+
+
+async def test_what_comes_while_sqlite_writes_is_committed_together(
+    tmp_path: Path, published: list[Event], bus: EventBus
+) -> None:
+    database = await _new_sqlite(tmp_path, bus)
+    commits: list[Connection] = []
+    listen(database.engine, "commit", commits.append)
+    events = [new_event("org_none", "call.received", NOON, f"call_{each}", {}) for each in range(20)]
+    await asyncio.gather(*(database.write(_insert(event.subject), [event]) for event in events))
+    assert published == events
+    assert len(await database.read(lambda c: c.execute(select(guesses)).all())) == 20
+    assert len(commits) == 2  # the first at once, all that came meanwhile
+    await database.close()
+
+
+async def test_of_writes_committed_together_only_the_one_that_fails_does_not_happen(
+    tmp_path: Path, published: list[Event], bus: EventBus
+) -> None:
+    database = await _new_sqlite(tmp_path, bus)
+
+    def broken(connection: Connection) -> None:
+        _insert("broken")(connection)
+        raise RuntimeError("half way")
+
+    events = [new_event("org_none", "call.received", NOON, f"call_{each}", {}) for each in range(4)]
+    works = [_insert("a"), broken, _insert("a"), _insert("b")]
+    outcomes = await asyncio.gather(
+        database.write(_insert("first")),
+        *(database.write(work, [event]) for work, event in zip(works, events, strict=True)),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [int, int, RuntimeError, IntegrityError, int]
+    assert published == [events[0], events[3]]
+    keys = await database.read(lambda c: c.execute(select(guesses.c.key).order_by(guesses.c.key)).scalars().all())
+    assert keys == ["a", "b", "first"]
+    await database.close()
+
+
+async def test_an_outbox_filled_by_writes_committed_together_is_said_to_be(tmp_path: Path, bus: EventBus) -> None:
+    database = await _new_sqlite(tmp_path, bus)
+    woken: list[None] = []
+    database.on_filled(lambda: woken.append(None))
+    await asyncio.gather(*(database.write(work) for work in (_insert("a"), _insert("b"), mark_filled, _insert("c"))))
+    assert woken == [None]
+    await database.close()
+
+
+async def test_closing_finishes_what_waits_to_be_written(tmp_path: Path, bus: EventBus) -> None:
+    database = await _new_sqlite(tmp_path, bus)
+    writing = [asyncio.create_task(database.write(_insert(str(each)))) for each in range(200)]
+    await asyncio.sleep(0)
+    await database.close()
+    await asyncio.gather(*writing)
+    reopened = Database(f"sqlite:///{tmp_path / 'new.db'}", bus)
+    assert len(await reopened.read(lambda c: c.execute(select(guesses)).all())) == 200
+    await reopened.close()
 
 
 async def test_text_the_database_cannot_hold_is_the_callers_mistake(migrated_postgres_url: str) -> None:
