@@ -80,7 +80,7 @@ class SipServer:
         attempts = _BIND_ATTEMPTS if self._wanted_port == 0 else 1
         for attempt in range(attempts):
             udp = self._udp = await UdpTransport.bind(self._host, self._wanted_port, self._receive)
-            self._tcp = TcpTransport(self._receive, self._connected, self._disconnected)
+            self._tcp = TcpTransport(self._receive, self._connected, self._disconnected, self._admitted)
             try:
                 await self._tcp.listen(self._host, udp.port)
                 break
@@ -164,6 +164,9 @@ class SipServer:
     def _disconnected(self, connection: int) -> None:
         if self._endpoint is not None:
             self._endpoint.connection_closed(connection)
+
+    def _admitted(self, connection: int) -> bool:
+        return self._running().admitted(connection)
 
     def _on_timer(self) -> None:
         self._timer = None

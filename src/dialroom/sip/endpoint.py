@@ -68,7 +68,7 @@ class Endpoint:
         self._transactions = Transactions(config.times, self._schedule, self._ack_for)
         self._dialogs: dict[DialogId, Session] = {}
         self._bound: dict[Session, list[DialogId]] = {}
-        self._connected: set[int] = set()
+        self._connected: dict[int, bool] = {}
         self._happenings: list[Happening] = []
         self._door = Door(config.admit, config.digest, config.token)
         self.dropped = 0
@@ -123,11 +123,15 @@ class Endpoint:
 
     def connection_opened(self, connection: int) -> None:
         """A stream is there for requests in its dialogs."""
-        self._connected.add(connection)
+        self._connected[connection] = False
 
     def connection_closed(self, connection: int) -> None:
         """A stream is gone."""
-        self._connected.discard(connection)
+        self._connected.pop(connection, None)
+
+    def admitted(self, connection: int) -> bool:
+        """Whether a request that came by this stream was let in, or belongs to a call."""
+        return self._connected.get(connection, False)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -316,6 +320,7 @@ class Endpoint:
         if session is None:
             self._reject(request, source, Rejection(481, "there is no such call"))
             return
+        self._let_in(source)
         rejection = inspect(request, in_dialog=True)
         # A little more room than for new calls: those who are in can still hang up.
         if rejection is None and len(self._transactions) >= self._config.max_transactions * 5 // 4:
@@ -358,8 +363,9 @@ class Endpoint:
                 self.dropped += 1
             return
         facts = self._door.facts(request, source, now)
-        if not self._admitted(request, facts, source, key, now):
+        if not self._may_enter(request, facts, source, key, now):
             return
+        self._let_in(source)
         rejection = inspect(request, in_dialog=False) or self._merged(request) or self._overloaded(request)
         if rejection is not None:
             self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection)
@@ -368,7 +374,11 @@ class Endpoint:
         else:
             self._offer(request, facts, source, now)
 
-    def _admitted(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
+    def _let_in(self, source: Address) -> None:
+        if source.connection in self._connected:
+            self._connected[source.connection] = True
+
+    def _may_enter(self, request: Request, facts: RequestFacts, source: Address, key: Key, now: float) -> bool:
         refusal = self._door.ask(facts, now)
         if refusal is None:
             return True

@@ -25,16 +25,18 @@ def stamp(request: Request, source: Address) -> None:
 
 
 def reply_to(request: Request, source: Address) -> Address:
-    """Where responses go (§18.2.2): the stream they came by, else the source host at its own or the sent-by port.
+    """Where responses go (§18.2.2): by the stream the request came by, else to its host at the source or sent-by port.
 
     `maddr` is not followed: it would let a stranger have us send to whom it likes.
     """
-    if source.reliable:
-        return source
     try:
         via = request.via
     except SipError:
         return source
+    if source.reliable:
+        # "If that transport connection is no longer open, the server SHOULD open a connection to the IP address in the
+        # "received" parameter, if present, using the port in the "sent-by" value"
+        return Address(source.transport, source.host, via.port or 5060, source.connection)
     return source if via.wants_rport else Address(source.transport, source.host, via.port or 5060)
 
 

@@ -134,7 +134,7 @@ def test_answers_go_where_the_via_and_the_source_say() -> None:
         ("192.0.2.1:5099;rport", Address("udp", "192.0.2.1", 4444), Address("udp", "192.0.2.1", 4444)),
         ("10.9.9.9", Address("udp", "192.0.2.1", 4444), Address("udp", "192.0.2.1", 5060)),
         ("10.9.9.9;maddr=8.8.8.8", Address("udp", "192.0.2.1", 4444), Address("udp", "192.0.2.1", 5060)),
-        ("10.9.9.9", Address("tcp", "192.0.2.1", 4444, 7), Address("tcp", "192.0.2.1", 4444, 7)),
+        ("10.9.9.9:5099", Address("tcp", "192.0.2.1", 4444, 7), Address("tcp", "192.0.2.1", 5099, 7)),
     ]
     for via, source, expected in cases:
         side = make_side("10.0.0.2")

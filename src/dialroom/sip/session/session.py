@@ -53,7 +53,6 @@ class Session:
     remote_sdp: bytes | None = None
     local_sdp: bytes | None = None
     credentials: Credentials | None = None
-    invite_branch: str | None = None
     invite: ServerHandle | None = None
     """The initial INVITE while it waits for our final response."""
     offer: PendingOffer | None = None
@@ -79,7 +78,6 @@ class Session:
         session = cls(context, request.call_id, facts, Phase.INCOMING, tag, caller=False, dialog=dialog)
         session.invite = transaction
         session.remote_sdp = request.sdp
-        session.invite_branch = request.via.branch
         context.bind(session, dialog.id)
         return session
 
@@ -89,15 +87,18 @@ class Session:
         if state.phase not in (Phase.ACCEPTED, Phase.ESTABLISHED):
             raise LocalError(f"a session that is {state.phase.value} cannot be taken up again")
         # What was sent after the state was stored, say a probe, used numbers we do not know of; §12.2.2 accepts gaps.
-        dialog = msgspec.structs.replace(state.dialog, local_cseq=state.dialog.local_cseq + CSEQ_GAP)
+        # The streams of the earlier process are gone; their numbers are others' now.
+        flow = msgspec.structs.replace(state.dialog.flow, connection=None)
+        dialog = msgspec.structs.replace(state.dialog, local_cseq=state.dialog.local_cseq + CSEQ_GAP, flow=flow)
         session = cls(
             context, dialog.call_id, state.facts, state.phase, dialog.local_tag, caller=state.caller, dialog=dialog
         )
         session.remote_sdp, session.local_sdp = state.remote_sdp, state.local_sdp
-        session.invite_branch = state.invite_branch
         context.bind(session, dialog.id)
         if state.unacknowledged is not None:
-            accept_op.await_ack(session, state.unacknowledged, now)
+            target = msgspec.structs.replace(state.unacknowledged.target, connection=None)
+            unacknowledged = msgspec.structs.replace(state.unacknowledged, target=target)
+            accept_op.await_ack(session, unacknowledged, now)
         return session
 
     @property
@@ -112,7 +113,6 @@ class Session:
             remote_sdp=self.remote_sdp,
             local_sdp=self.local_sdp,
             unacknowledged=self.unacknowledged,
-            invite_branch=self.invite_branch,
             caller=self.caller,
         )
 

@@ -43,6 +43,5 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     remote_sdp: bytes | None = None
     local_sdp: bytes | None = None
     unacknowledged: Unacknowledged | None = None
-    invite_branch: str | None = None
     caller: bool = False
     """Whether the first INVITE was ours: whoever sent it owns the Call-ID (RFC 3261 §14.1)."""

@@ -58,3 +58,24 @@ def test_a_session_that_was_not_answered_cannot_be_taken_up_again() -> None:
     pair.run(1)
     with pytest.raises(LocalError):
         pair.bob.endpoint.restore(pair.bob.offered[0].state, pair.now)
+
+
+def test_a_restored_call_does_not_speak_by_a_stream_that_is_somebody_elses_now() -> None:
+    pair = Pair(transport="tcp")
+    pair.passes = lose("ACK")
+    pair.call()
+    pair.run(0.1)
+    callee = pair.bob.offered[0]
+    callee.accept(ANSWER, pair.now)
+    pair.run(0.1)
+    state = callee.state
+    assert state.dialog.flow.connection == 1
+    successor = make_side("10.0.0.2")
+    successor.endpoint.connection_opened(1)
+    restored = successor.endpoint.restore(state, pair.now)
+    successor.endpoint.handle_timeout(pair.now + 1)
+    restored.probe(pair.now)
+    again, probe = successor.endpoint.take_sends()
+    assert again.data.startswith(b"SIP/2.0 200 ")
+    assert probe.data.startswith(b"OPTIONS ")
+    assert (again.target.connection, probe.target.connection) == (None, None)
