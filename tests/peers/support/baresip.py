@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from .ports import free_port
 from .speech import ALIKE, likeness, without_tones
 from .tones import Samples, level_of, read_wav, tone_loudness
@@ -176,18 +178,19 @@ class Baresip:
 
         wait_until(stands_still, seconds, lambda: f"the phone still hears: {before[-2:]} s so far", 0.5)
 
-    def loudness_of(self, tone: float) -> float:
-        """How loud ``tone`` Hz was in the newest second of what the phone heard, in dBFS."""
-        samples, rate = self.heard(last=1.0)
-        return tone_loudness(samples, rate, tone)
+    def steady_loudness_of(self, tone: float, *, seconds: float = 30) -> float:
+        """Waits until ``tone`` Hz, and little else, was equally loud for two seconds; how loud that is, in dBFS."""
+        levels = [-100.0, -100.0]
 
-    def hears_as_loud(self, tone: float, decibels: float, *, seconds: float = 30) -> None:
-        """Waits until the phone hears ``tone`` Hz ``decibels`` dBFS loud, within 1 dB, and little else."""
-        wait_until(
-            lambda: self._share(tone) > 0.9 and abs(self.loudness_of(tone) - decibels) < 1,
-            seconds,
-            lambda: f"the phone never heard {tone} Hz at {decibels:.1f} dBFS: {self.loudness_of(tone):.1f} dBFS",
-        )
+        def steady() -> bool:
+            samples, rate = self.heard(last=2.0)
+            halves = np.split(samples[: len(samples) // 2 * 2], 2)
+            levels[:] = [tone_loudness(each, rate, tone) for each in halves]
+            alone = all(level_of(each, rate, tone) > 0.95 for each in halves)
+            return alone and len(samples) >= 2 * rate and abs(levels[0] - levels[1]) < 0.3
+
+        wait_until(steady, seconds, lambda: f"{tone} Hz never was steady; the newest two seconds: {levels} dBFS")
+        return levels[1]
 
     def position(self) -> float:
         """Seconds heard so far: where `hears_prompt` may begin to listen."""
