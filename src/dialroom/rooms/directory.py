@@ -18,11 +18,11 @@ from dialroom.core.errors import CodeTaken, Invalid, NotFound, SlugTaken
 from dialroom.core.ids import new_id
 from dialroom.core.paging import Page
 from dialroom.rooms.codes import check_code, check_pin_shape, code_length, draw_code
+from dialroom.rooms.names import MAX_NAME
 from dialroom.rooms.ports import RoomStore
 from dialroom.rooms.values import LANGUAGES, CodeMatch, Number, Room, StartsWith
 
 MAX_PARTICIPANTS: Final = 5000
-MAX_NAME: Final = 120
 MAX_METADATA_BYTES: Final = 4096
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,62}[a-z0-9])")
 _SLUG_LETTERS = "abcdefghjkmnpqrstuvwxyz"

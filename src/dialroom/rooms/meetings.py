@@ -21,7 +21,6 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import (
     DialroomError,
-    Invalid,
     NotFound,
     RemovedFromSession,
     RoomEnded,
@@ -33,13 +32,13 @@ from dialroom.rooms.directory import Rooms
 from dialroom.rooms.entry import check_entry, check_open, check_seats, next_change
 from dialroom.rooms.happenings import MeetingListener, RoomUpdated, participant_event, session_event
 from dialroom.rooms.live import Connection, Live, Seat, Tasks
+from dialroom.rooms.names import clean_name
 from dialroom.rooms.ports import MeetingStore
 from dialroom.rooms.roster import Roster
 from dialroom.rooms.values import LeftReason, Newcomer, Participant, Room, Session, Tracks
 
 __all__ = ["Connection", "MeetingSettings", "Meetings"]
 
-MAX_NAME = 120
 T = TypeVar("T")
 _log = structlog.get_logger("dialroom.meetings")
 
@@ -128,7 +127,7 @@ class Meetings:
                 session=live.session.id,
                 joined_at=self._clock.now(),
                 kind=newcomer.kind,
-                name=_clean_name(newcomer.name),
+                name=clean_name(newcomer.name),
                 identity=newcomer.identity,
                 role=newcomer.role,
                 phone_number=newcomer.phone_number,
@@ -240,9 +239,7 @@ class Meetings:
 
     async def rename(self, participant_id: str, name: str) -> None:
         """Raises NotFound, Invalid."""
-        if not _clean_name(name):
-            raise Invalid("A name must have something to read.", field="name")
-        await self._whole(self._roster.change(participant_id, name=_clean_name(name)))
+        await self._whole(self._roster.change(participant_id, name=clean_name(name)))
 
     async def set_tracks(self, participant_id: str, tracks: Tracks) -> None:
         """What the participant sends now; told to those in the session, no event outside. Raises NotFound."""
@@ -376,8 +373,3 @@ class Meetings:
         """Run to the end even if the caller is cancelled, so that memory and store stay the same."""
         result: T = await asyncio.shield(self._tasks.start(work, awaited=True))
         return result
-
-
-def _clean_name(name: str) -> str:
-    """A name for display: one line, at most `MAX_NAME` characters."""
-    return "".join(c for c in " ".join(name.split()) if c.isprintable())[:MAX_NAME]

@@ -13,8 +13,8 @@ from dialroom.api.room_socket.hub import RoomSockets
 from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, converse
 from dialroom.core.clock import Clock
 from dialroom.core.errors import DialroomError, Forbidden, Invalid, TokenRefused
-from dialroom.rooms.directory import MAX_NAME
 from dialroom.rooms.meetings import Meetings
+from dialroom.rooms.names import clean_name
 from dialroom.rooms.values import Participant
 
 FIRST_MESSAGE_SECONDS = 5.0
@@ -53,7 +53,7 @@ class RoomSocketEndpoint:
             request = messages.parse(text)
             match request:
                 case messages.Join():
-                    name = None if request.name is None else _clean_name(request.name)
+                    name = None if request.name is None else clean_name(request.name)
                     seated = await self._sockets.join(request.token, name, socket)
                 case messages.Resume():
                     seated = await self._sockets.resume(request.resume_token, socket)
@@ -96,7 +96,7 @@ class RoomSocketEndpoint:
             case messages.Publish():
                 await connection.publish(request)
             case messages.Rename(name=name):
-                await self._meetings.rename(connection.participant_id, _clean_name(name))
+                await self._meetings.rename(connection.participant_id, name)
             case messages.Hand(raised=raised):
                 await self._meetings.set_hand(connection.participant_id, raised)
             case messages.Moderate():
@@ -134,13 +134,6 @@ class RoomSocketEndpoint:
                 await self._meetings.remove(them.id, us.id)
             case "lower_hand":
                 await self._meetings.set_hand(them.id, False, us.id)
-
-
-def _clean_name(name: str) -> str:
-    name = "".join(letter for letter in name if letter.isprintable()).strip()
-    if not 1 <= len(name) <= MAX_NAME:
-        raise Invalid(f"A name has 1 to {MAX_NAME} printable characters.", field="name")
-    return name
 
 
 def _error(id_: int | None, error: DialroomError) -> dict[str, Any]:
