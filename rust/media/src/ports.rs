@@ -3,9 +3,10 @@
 //! Ports are shared because one socket with many packets costs a quarter less than many sockets with one packet each.
 //! The rule that keeps it unambiguous: a port carries any number of legs whose source is known, but at most one whose
 //! source is still to be learnt; and no two legs of a port have the same announced address. So the first packet from
-//! an unknown source belongs to that one leg — unless its SSRC is that of a leg whose source is known: then it is a
-//! stranger to that one, and must not be taken for a newcomer. Nor is the stream of a leg that has just gone: a phone
-//! goes on sending until it is told of the end.
+//! an unknown source belongs to that one leg — unless it goes on with the stream of a leg whose source is known: then
+//! it is a stranger to that one, and must not be taken for a newcomer. The same SSRC alone does not say so: some phones
+//! use the same one in every call. Nor is the stream of a leg that has just gone a newcomer's: a phone goes on sending
+//! until it is told of the end.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -132,13 +133,29 @@ impl Ports {
     }
 
     /// The leg that RTP of a stream from `source` belongs to at `now` µs, be it as its own or as a stranger's.
-    pub fn rtp(&self, id: PortId, source: SocketAddr, ssrc: u32, now: u64) -> Option<LegKey> {
+    /// `goes_on` tells whether the packet is about the next of what a leg with its SSRC sends.
+    pub fn rtp(
+        &self,
+        id: PortId,
+        source: SocketAddr,
+        ssrc: u32,
+        now: u64,
+        goes_on: impl FnOnce(LegKey) -> bool,
+    ) -> Option<LegKey> {
         let port = self.ports.get(usize::from(id.0))?;
-        let known = port.sources.get(&source).or_else(|| port.ssrcs.get(&ssrc)).copied();
-        if known.is_none() && port.is_stale(source, ssrc, now) {
+        if let Some(known) = port.sources.get(&source) {
+            return Some(*known);
+        }
+        let namesake = port.ssrcs.get(&ssrc).copied();
+        if let Some(leg) = namesake
+            && goes_on(leg)
+        {
+            return Some(leg);
+        }
+        if port.is_stale(source, ssrc, now) {
             return None;
         }
-        known.or(port.learning).or(match port.legs.as_slice() {
+        port.learning.or(namesake).or(match port.legs.as_slice() {
             [only] => Some(*only),
             _ => None,
         })
@@ -165,15 +182,18 @@ impl Ports {
         *port.sources.entry(address).or_insert(leg) == leg
     }
 
-    /// A leg's source is known: others may be learnt on its port.
-    pub fn latch(&mut self, id: PortId, leg: LegKey, source: SocketAddr, ssrc: u32) {
+    /// A leg's source is known. Others may be learnt on its port, unless it is `doubtful`: then the leg may still be
+    /// taken back by a source that nobody told of.
+    pub fn latch(&mut self, id: PortId, leg: LegKey, source: SocketAddr, ssrc: u32, doubtful: bool) {
         let Some(port) = self.ports.get_mut(usize::from(id.0)) else {
             return;
         };
         port.sources.insert(source, leg);
         port.ssrcs.retain(|_, owner| *owner != leg);
         port.ssrcs.insert(ssrc, leg);
-        port.learnt(leg);
+        if !doubtful {
+            port.learnt(leg);
+        }
         // RFC 3550 §11: RTCP comes from the next higher port unless said otherwise.
         if let Some(next) = source.port().checked_add(1) {
             port.rtcp_sources.entry(SocketAddr::new(source.ip(), next)).or_insert(leg);
@@ -261,18 +281,22 @@ mod tests {
         assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, ID);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1));
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two), None, "both ports still learn");
-        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]), "a stranger can only be the leg that is learnt");
-        ports.latch(ID, legs[0], at(99), 5);
+        assert_eq!(
+            ports.rtp(ID, at(99), 5, 0, |_| true),
+            Some(legs[0]),
+            "a stranger can only be the leg that is learnt"
+        );
+        ports.latch(ID, legs[0], at(99), 5, false);
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(50), 6, 0), Some(legs[2]));
+        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(50), 6, 0, |_| true), Some(legs[2]));
     }
 
     #[test]
     fn two_legs_with_the_same_announced_address_get_different_ports() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(1), 5);
+        ports.latch(ID, legs[0], at(1), 5, false);
         assert_eq!(ports.reserve(legs[1], Some(at(1)), &mut Two).unwrap().0, PortId(1));
     }
 
@@ -280,23 +304,46 @@ mod tests {
     fn the_stream_of_a_known_leg_from_elsewhere_is_no_newcomer() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(1), 5);
+        ports.latch(ID, legs[0], at(1), 5, false);
         ports.reserve(legs[1], Some(at(2)), &mut Two);
-        assert_eq!(ports.rtp(ID, at(77), 5, 0), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(77), 6, 0), Some(legs[1]));
+        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| true), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[1]));
         ports.rename(ID, legs[0], 6);
-        assert_eq!(ports.rtp(ID, at(77), 6, 0), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[0]));
+    }
+
+    #[test]
+    fn a_newcomer_with_the_ssrc_of_another_leg_is_learnt_all_the_same() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(ID, legs[0], at(1), 5, false);
+        ports.reserve(legs[1], Some(at(2)), &mut Two);
+        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| false), Some(legs[1]));
+        ports.latch(ID, legs[1], at(77), 5, false);
+        assert_eq!(ports.rtp(ID, at(1), 5, 0, |_| false), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| false), Some(legs[1]));
+    }
+
+    #[test]
+    fn a_port_goes_on_learning_for_a_leg_whose_source_is_doubtful() {
+        let (mut ports, legs) = (Ports::default(), keys(2));
+        ports.reserve(legs[0], Some(at(1)), &mut Two);
+        ports.latch(ID, legs[0], at(66), 5, true);
+        assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1), "the port is not free");
+        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[0]), "it may be the phone after all");
+        ports.latch(ID, legs[0], at(77), 6, false);
+        assert_eq!(ports.rtp(ID, at(66), 5, 0, |_| true), Some(legs[0]), "still known for this leg's stranger");
     }
 
     #[test]
     fn a_stranger_is_the_only_legs_stranger_or_nobodys_and_rtcp_comes_from_the_next_port() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(1), 5);
-        assert_eq!(ports.rtp(ID, at(9), 6, 0), Some(legs[0]));
+        ports.latch(ID, legs[0], at(1), 5, false);
+        assert_eq!(ports.rtp(ID, at(9), 6, 0, |_| true), Some(legs[0]));
         ports.reserve(legs[1], Some(at(3)), &mut Two);
-        ports.latch(ID, legs[1], at(3), 7);
-        assert_eq!(ports.rtp(ID, at(9), 6, 0), None);
+        ports.latch(ID, legs[1], at(3), 7, false);
+        assert_eq!(ports.rtp(ID, at(9), 6, 0, |_| true), None);
         assert_eq!(ports.rtcp(ID, at(2), 6), Some(legs[0]));
         assert_eq!(ports.rtcp(ID, at(9), 6), None);
         assert_eq!(ports.rtcp(ID, at(9), 5), Some(legs[0]));
@@ -306,10 +353,10 @@ mod tests {
     fn a_released_leg_leaves_nothing() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(5), 5);
+        ports.latch(ID, legs[0], at(5), 5, false);
         ports.release(ID, legs[0], 0);
-        assert_eq!(ports.rtp(ID, at(1), 5, 0), None);
-        assert_eq!(ports.rtp(ID, at(5), 5, 0), None);
+        assert_eq!(ports.rtp(ID, at(1), 5, 0, |_| true), None);
+        assert_eq!(ports.rtp(ID, at(5), 5, 0, |_| true), None);
         assert_eq!(ports.rtcp(ID, at(6), 5), None);
     }
 
@@ -317,28 +364,28 @@ mod tests {
     fn the_stream_of_a_released_leg_is_nobodys_for_a_while_unless_a_newcomer_announced_its_source() {
         let (mut ports, legs) = (Ports::default(), keys(3));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(99), 5);
+        ports.latch(ID, legs[0], at(99), 5, false);
         ports.release(ID, legs[0], 1_000);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 2_000), None);
-        assert_eq!(ports.rtp(ID, at(99), 6, 2_000), Some(legs[1]), "another stream may be the newcomer's");
-        assert_eq!(ports.rtp(ID, at(99), 5, 1_000 + STALE_US), Some(legs[1]));
-        ports.latch(ID, legs[1], at(2), 7);
+        assert_eq!(ports.rtp(ID, at(99), 5, 2_000, |_| true), None);
+        assert_eq!(ports.rtp(ID, at(99), 6, 2_000, |_| true), Some(legs[1]), "another stream may be the newcomer's");
+        assert_eq!(ports.rtp(ID, at(99), 5, 1_000 + STALE_US, |_| true), Some(legs[1]));
+        ports.latch(ID, legs[1], at(2), 7, false);
         assert_eq!(ports.reserve(legs[2], Some(at(99)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 2_000), Some(legs[2]));
+        assert_eq!(ports.rtp(ID, at(99), 5, 2_000, |_| true), Some(legs[2]));
     }
 
     #[test]
     fn a_moved_leg_waits_until_the_port_has_learnt_another() {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
-        ports.latch(ID, legs[0], at(1), 5);
+        ports.latch(ID, legs[0], at(1), 5, false);
         ports.reserve(legs[1], Some(at(20)), &mut Two);
         ports.unlatch(ID, legs[0]);
         assert!(ports.announce(ID, legs[0], at(7), at(8)));
-        assert_eq!(ports.rtp(ID, at(7), 5, 0), Some(legs[0]), "its announced address is believed");
-        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[1]), "other sources are still the other leg's");
-        ports.latch(ID, legs[1], at(20), 6);
-        assert_eq!(ports.rtp(ID, at(99), 5, 0), Some(legs[0]));
+        assert_eq!(ports.rtp(ID, at(7), 5, 0, |_| true), Some(legs[0]), "its announced address is believed");
+        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[1]), "other sources are still the other leg's");
+        ports.latch(ID, legs[1], at(20), 6, false);
+        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[0]));
     }
 }

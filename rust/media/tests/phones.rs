@@ -179,6 +179,51 @@ fn a_phone_behind_a_nat_is_learnt_and_cannot_be_robbed() {
     assert!(world.statistics("leg 1").packets_rejected >= 50);
 }
 
+fn behind_nat(number: u16, frequency: f64) -> Phone {
+    let mut phone = Phone::new(number, frequency);
+    phone.said = Some(SocketAddr::from(([10, 0, 0, 7], 4000)));
+    phone.signalling = Some(phone.address.ip());
+    phone
+}
+
+#[test]
+fn a_stranger_who_sends_before_a_phone_behind_a_nat_does_not_get_its_leg() {
+    for packets in [3, 10, 60] {
+        let mut world = World::new();
+        world.open_bridge("room");
+        let listener = world.call_into("room", Phone::new(2, 1000.0).silent());
+        let one = world.call_into("room", behind_nat(1, 400.0).silent());
+        let mut stranger = Phone::new(9, 1600.0);
+        stranger.server = world.phones[one].server;
+        for _ in 0..packets {
+            let (source, server, bytes) = stranger.packet(0, 0, &[0x80; 160]);
+            world.send(source, server, bytes);
+            world.run(20);
+        }
+        world.phones[one].speaking = true;
+        world.run(300);
+        world.listen(500);
+        assert!(!world.phones[one].heard.is_empty(), "after {packets} packets of a stranger it is sent to");
+        assert!(world.phones[listener].hears(400.0) > LOUD, "after {packets} packets of a stranger it is heard");
+    }
+}
+
+#[test]
+fn a_phone_behind_a_nat_that_uses_the_ssrc_of_another_leg_of_its_port_is_heard() {
+    let mut world = World::new();
+    world.open_bridge("room");
+    let one = world.call_into("room", Phone::new(1, 400.0));
+    world.run(300);
+    let mut second = behind_nat(900, 1000.0);
+    second.ssrc = world.phones[one].ssrc;
+    let two = world.call_into("room", second);
+    assert_eq!(world.phones[one].server, world.phones[two].server, "they share a port");
+    world.run(500);
+    world.listen(500);
+    assert!(world.phones[one].hears(1000.0) > LOUD);
+    assert!(world.phones[two].hears(400.0) > LOUD);
+}
+
 #[test]
 fn on_hold_nothing_is_sent_or_mixed_and_afterwards_the_call_goes_on() {
     let (mut world, one, two) = two_phones();

@@ -60,7 +60,8 @@ pub enum Command {
         #[serde(default)]
         except_participant: Option<String>,
     },
-    /// Reserves the local port of a phone leg; answered by `LegOpened`.
+    /// Reserves the local port of a phone leg; answered by `LegOpened`. `signalling_address` is the host that its
+    /// signalling comes from.
     #[serde(rename = "leg.open")]
     OpenLeg {
         leg: String,
@@ -70,6 +71,8 @@ pub enum Command {
         remote_address: Option<String>,
         #[serde(default)]
         remote_rtp_port: Option<u16>,
+        #[serde(default)]
+        signalling_address: Option<String>,
     },
     /// Sets or changes a leg's media.
     #[serde(rename = "leg.configure")]

@@ -40,14 +40,15 @@ class Hints(TypedDict, total=False):
 
     remote_address: str
     remote_rtp_port: int
+    signalling_address: str
 
 
 class MediaSide:
-    """One call's session description, from our end. ``address`` is ours as the peer reaches it; ``peer`` stands in for
-    a peer that names its own address by a host name."""
+    """One call's session description, from our end. ``address`` is ours as the peer reaches it; ``peer``, the host that
+    the signalling comes from, stands in for a peer that names its own address by a host name."""
 
     def __init__(self, address: str, *, peer: str = "", codecs: Sequence[str] = ()) -> None:
-        self._peer = peer
+        self._peer = peer.partition("%")[0]  # the zone of a link-local address is nobody else's business
         self.state = SideState(
             address=address,
             rtp_port=0,
@@ -74,11 +75,13 @@ class MediaSide:
         return self.state.agreed.codec.name if self.state.agreed else ""
 
     def hints(self, offer: bytes | None) -> Hints:
-        """Where the peer says it will send from. Raises `NoCommonMediaError` for an offer we cannot take."""
-        if offer is None:
-            return {}
-        agreed = _refused_if_impossible(lambda: make_answer(offer, self._local()).media)
-        return {"remote_address": self._reachable(agreed.address), "remote_rtp_port": agreed.rtp_port}
+        """Where the peer may send from. Raises `NoCommonMediaError` for an offer we cannot take."""
+        hints: Hints = {"signalling_address": self._peer} if _is_address(self._peer) else {}
+        if offer is not None:
+            agreed = _refused_if_impossible(lambda: make_answer(offer, self._local()).media)
+            hints["remote_address"] = self._reachable(agreed.address)
+            hints["remote_rtp_port"] = agreed.rtp_port
+        return hints
 
     def opened(self, address: str, rtp_port: int) -> None:
         """The media plane has opened the leg's port; ``address`` is used if we know of none for this peer."""
@@ -135,11 +138,15 @@ class MediaSide:
         self.state = msgspec.structs.replace(self.state, **changed)
 
     def _reachable(self, address: str) -> str:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            return self._peer or address
-        return address
+        return address if _is_address(address) else self._peer or address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused_if_impossible(work: Callable[[], T]) -> T:

@@ -97,10 +97,22 @@ class MediaPlane(Protocol):
         await self._expect(Done, command)
 
     async def open_leg(
-        self, leg: str, *, tag: str = "", remote_address: str | None = None, remote_rtp_port: int | None = None
+        self,
+        leg: str,
+        *,
+        tag: str = "",
+        remote_address: str | None = None,
+        remote_rtp_port: int | None = None,
+        signalling_address: str | None = None,
     ) -> LegOpened:
-        """Reserves a phone leg's local port. Raises `MediaRefused` ``no_port`` when all are taken."""
-        command = OpenLeg(leg=leg, tag=tag, remote_address=remote_address, remote_rtp_port=remote_rtp_port)
+        """Reserves a phone leg's local port; see `OpenLeg`. Raises `MediaRefused` ``no_port`` when all are taken."""
+        command = OpenLeg(
+            leg=leg,
+            tag=tag,
+            remote_address=remote_address,
+            remote_rtp_port=remote_rtp_port,
+            signalling_address=signalling_address,
+        )
         return await self._expect(LegOpened, command)
 
     async def close_leg(self, leg: str) -> Statistics:

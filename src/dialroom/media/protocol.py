@@ -187,12 +187,14 @@ class PlayToBridge(Tagged, frozen=True, kw_only=True, tag="bridge.play"):
 
 class OpenLeg(Tagged, frozen=True, kw_only=True, tag="leg.open"):
     """Reserves the local port of a phone leg; answered by `LegOpened`. ``remote_address``/``remote_rtp_port`` as
-    announced, if known: they let legs share ports."""
+    announced, if known: they let legs share ports. ``signalling_address``: the host that the phone's signalling comes
+    from; media from there is believed at once, because a phone behind a NAT announces an address nobody can use."""
 
     leg: str
     tag: str = ""
     remote_address: str | None = None
     remote_rtp_port: int | None = None
+    signalling_address: str | None = None
 
 
 class ConfigureLeg(Tagged, frozen=True, kw_only=True, tag="leg.configure"):

@@ -47,6 +47,15 @@ def test_a_peer_that_names_its_host_is_reached_where_its_signalling_comes_from()
     assert ours.media.remote_address == "198.51.100.7"
 
 
+@pytest.mark.parametrize(
+    ("peer", "told"),
+    [("198.51.100.7", "198.51.100.7"), ("fe80::7%eth0", "fe80::7"), ("phone.example.org", None), ("", None)],
+)
+def test_the_media_plane_is_told_where_the_signalling_comes_from(peer: str, told: str | None) -> None:
+    side = MediaSide("192.0.2.1", peer=peer)
+    assert side.hints(None).get("signalling_address") == told
+
+
 def test_an_unusable_offer_changes_nothing() -> None:
     ours = side()
     ours.answer(OFFER)

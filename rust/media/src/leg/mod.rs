@@ -107,6 +107,8 @@ pub struct Leg {
     pub(crate) told_tap: Option<TapId>,
     pub(crate) rejected: u64,
     pub(crate) remote_ssrc: Option<u32>,
+    /// Sequence number of the last packet that was the phone's.
+    pub(crate) remote_sequence: u16,
     /// Smoothed, for ranking.
     pub(crate) loudness: Loudness,
     /// Whether the last packets were shared with other listeners.
@@ -146,6 +148,7 @@ impl Leg {
             told_tap: None,
             rejected: 0,
             remote_ssrc: None,
+            remote_sequence: 0,
             loudness: Loudness::default(),
             shared: false,
             #[cfg(test)]

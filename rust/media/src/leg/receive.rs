@@ -13,6 +13,9 @@ use crate::clock::Clock;
 use crate::latch::Verdict;
 use crate::leg::Leg;
 
+/// A stream whose source changes goes on within so many sequence numbers: two seconds of 20 ms.
+const MAX_DETOUR: u16 = 100;
+
 /// What an RTP packet changed outside the leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
@@ -49,6 +52,7 @@ impl Leg {
             }
         }
         self.watch.heard(now);
+        self.remote_sequence = view.sequence;
         if self.remote_ssrc.replace(view.ssrc).is_some_and(|old| old != view.ssrc) {
             if arrival == Arrival::Nothing {
                 arrival = Arrival::Renamed(view.ssrc);
@@ -59,6 +63,11 @@ impl Leg {
         }
         self.take(view, now, events);
         arrival
+    }
+
+    /// Whether a packet with the SSRC of the phone's stream is about the next of it: it may have come by another way.
+    pub fn goes_on(&self, sequence: u16) -> bool {
+        sequence.wrapping_sub(self.remote_sequence).cast_signed().unsigned_abs() <= MAX_DETOUR
     }
 
     fn take(&mut self, view: &RtpView<'_>, now: u64, events: &mut Vec<Event>) {

@@ -18,6 +18,10 @@ use crate::shard::commands::check_id;
 /// Most legs of a shard.
 pub const MAX_LEGS: usize = 20_000;
 
+fn read_address(text: &str) -> Result<IpAddr, Refusal> {
+    text.parse().map(canonical).map_err(|_| bad_value(format!("{text:?} is no IP address")))
+}
+
 fn bad_value(message: String) -> Refusal {
     Refusal::new(RefusalCode::BadValue, message)
 }
@@ -30,9 +34,7 @@ impl Shard {
         opener: &mut dyn PortOpener,
     ) -> Result<Answer, Refusal> {
         match command {
-            Command::OpenLeg { leg, tag, remote_address, remote_rtp_port } => {
-                return self.open_leg(leg, tag, remote_address.as_deref(), remote_rtp_port, now, opener);
-            }
+            open @ Command::OpenLeg { .. } => return self.open_leg(open, now, opener),
             Command::ConfigureLeg { leg, media } => self.configure_leg(&leg, media, now)?,
             Command::JoinLeg { leg, bridge, participant, muted } => {
                 self.join_leg(&leg, &bridge, &participant, muted, now)?;
@@ -71,22 +73,13 @@ impl Shard {
         self.legs.get_mut(key).map(|leg| &mut **leg).ok_or_else(unknown)
     }
 
-    fn open_leg(
-        &mut self,
-        id: String,
-        tag: String,
-        address: Option<&str>,
-        port: Option<u16>,
-        now: Instant,
-        opener: &mut dyn PortOpener,
-    ) -> Result<Answer, Refusal> {
-        let announced = match (address, port) {
-            (Some(address), Some(port)) => {
-                let ip: IpAddr = address.parse().map_err(|_| bad_value(format!("{address:?} is no IP address")))?;
-                Some(SocketAddr::new(canonical(ip), port))
-            }
-            _ => None,
+    fn open_leg(&mut self, open: Command, now: Instant, opener: &mut dyn PortOpener) -> Result<Answer, Refusal> {
+        let Command::OpenLeg { leg: id, tag, remote_address, remote_rtp_port, signalling_address } = open else {
+            return Err(bad_value(format!("{} opens no leg", open.name())));
         };
+        let address = remote_address.as_deref().map(read_address).transpose()?;
+        let announced = address.zip(remote_rtp_port).map(|(address, port)| SocketAddr::new(address, port));
+        let signalling = signalling_address.as_deref().map(read_address).transpose()?;
         if let Ok(key) = self.leg_key(&id) {
             let pair = self.legs.get(key).map(|leg| leg.pair);
             return pair.map(|pair| self.opened(pair, announced)).ok_or_else(|| bad_value(id));
@@ -101,7 +94,7 @@ impl Shard {
         let key = self.legs.insert_with_key(|key| {
             reserved = ports.reserve(key, announced, opener);
             let (port, pair) = reserved.unwrap_or_default();
-            Box::new(Leg::new(id.clone(), tag, port, pair, Latch::new(announced), seed, micros))
+            Box::new(Leg::new(id.clone(), tag, port, pair, Latch::new(announced, signalling), seed, micros))
         });
         let Some((_, pair)) = reserved else {
             self.legs.remove(key);

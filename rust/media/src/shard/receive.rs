@@ -36,7 +36,8 @@ impl Shard {
             return;
         };
         let micros = self.clock.micros(now);
-        let Some(key) = self.ports.rtp(port, source, view.ssrc, micros) else {
+        let goes_on = |key| self.legs.get(key).is_some_and(|leg| leg.goes_on(view.sequence));
+        let Some(key) = self.ports.rtp(port, source, view.ssrc, micros, goes_on) else {
             self.counters.datagrams_unknown += 1;
             return;
         };
@@ -49,7 +50,7 @@ impl Shard {
             Ok(Arrival::Nothing) => {}
             Ok(Arrival::Latched(ssrc)) => {
                 tracing::info!(leg = leg.id, %source, "media arrives");
-                self.ports.latch(port, key, source, ssrc);
+                self.ports.latch(port, key, source, ssrc, leg.latch.is_doubtful());
             }
             Ok(Arrival::Renamed(ssrc)) => self.ports.rename(port, key, ssrc),
             Err(_) => self.give_up_leg(key, now),

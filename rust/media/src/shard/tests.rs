@@ -42,7 +42,13 @@ fn perform(shard: &mut Shard, now: Instant, command: Command) -> Answer {
 
 fn call(shard: &mut Shard, now: Instant, leg: &str, port: u16) {
     let remote_address = Some("198.51.100.1".to_owned());
-    let open = Command::OpenLeg { leg: leg.into(), tag: String::new(), remote_address, remote_rtp_port: Some(port) };
+    let open = Command::OpenLeg {
+        leg: leg.into(),
+        tag: String::new(),
+        remote_address,
+        remote_rtp_port: Some(port),
+        signalling_address: None,
+    };
     assert!(matches!(perform(shard, now, open), Answer::LegOpened { .. }));
     let media = LegMedia {
         remote_address: "198.51.100.1".into(),
@@ -99,6 +105,7 @@ fn when_no_port_is_left_a_leg_is_refused_and_nothing_of_it_stays() {
         tag: String::new(),
         remote_address: None,
         remote_rtp_port: None,
+        signalling_address: None,
     };
     for n in 0..4 {
         assert!(matches!(perform(&mut shard, now, open(n)), Answer::LegOpened { .. }));
@@ -116,8 +123,13 @@ fn a_phone_is_told_an_address_of_its_own_family() {
     let mut shard = shard(now);
     for (leg, remote, ours) in [("a", "198.51.100.1", "192.0.2.1"), ("b", "2001:db8::9", "2001:db8::1")] {
         let remote_address = Some(remote.to_owned());
-        let open =
-            Command::OpenLeg { leg: leg.into(), tag: String::new(), remote_address, remote_rtp_port: Some(4000) };
+        let open = Command::OpenLeg {
+            leg: leg.into(),
+            tag: String::new(),
+            remote_address,
+            remote_rtp_port: Some(4000),
+            signalling_address: None,
+        };
         assert!(matches!(perform(&mut shard, now, open), Answer::LegOpened { address, .. } if address == ours));
     }
 }

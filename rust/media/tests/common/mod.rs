@@ -117,6 +117,7 @@ impl World {
             tag: String::new(),
             remote_address: Some(announced.ip().to_string()),
             remote_rtp_port: Some(announced.port()),
+            signalling_address: phone.signalling.map(|address| address.to_string()),
         });
         let Ok(Some(Answer::LegOpened { rtp_port, .. })) = answer else {
             panic!("no leg was opened: {answer:?}");

@@ -1,6 +1,6 @@
 //! A phone: sends a tone in its codec, decodes what it hears.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use dialroom_audio::audio::codec::{Codec, Decoder, Encoder};
@@ -24,6 +24,8 @@ pub struct Phone {
     pub address: SocketAddr,
     /// Where the SDP says they come from, if that is elsewhere.
     pub said: Option<SocketAddr>,
+    /// Where its signalling comes from, if the engine is told.
+    pub signalling: Option<IpAddr>,
     pub server: SocketAddr,
     /// Decoded, in order of arrival.
     pub heard: Vec<i16>,
@@ -72,6 +74,7 @@ impl Phone {
             direction: Direction::SendRecv,
             address: SocketAddr::from(([198, 51, high, low], 4000)),
             said: None,
+            signalling: None,
             server: SocketAddr::from(([0, 0, 0, 0], 0)),
             heard: Vec::new(),
             packets: Vec::new(),
