@@ -159,8 +159,26 @@ async def test_too_many_guesses_turn_everybody_away_and_look_at_no_code(scene: S
     assert ended_by_itself == scene.settings.pause + scene.settings.verdict
 
 
+async def test_a_right_code_is_no_wrong_guess_and_every_look_is_part_of_one_try(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press(CODE + "#")
+    await call.phone.is_in_a_bridge()
+    assert (scene.guesses.begun, scene.guesses.wrongs) == (1, 0)
+
+
+async def test_of_many_lines_at_once_no_more_are_looked_at_than_there_are_tries(scene: StorySet) -> None:
+    await scene.room()
+    scene.guesses = CountedGuesses(budget=10)
+    for each in range(50):
+        scene.call().phone.press(f"1112223{each:02}#")
+    await asyncio.gather(*(call.phone.hears("wrong_code") for call in scene.calls[:10]))
+    assert await scene.calls[-1].ends() == "too_many_guesses"
+    assert scene.guesses.begun == 10
+
+
 async def test_guessing_slows_down(scene: StorySet) -> None:
-    scene.guesses = CountedGuesses(delay=7.0)
+    scene.guesses = CountedGuesses(seconds=7.0)
     call = scene.call()
     call.phone.press("111222333#")
     heard = await call.phone.hears("wrong_code")

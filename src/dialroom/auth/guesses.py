@@ -5,11 +5,16 @@ source address and per organisation, in windows of an hour from the first wrong 
 `slow_from` nothing happens; up to `blocked_from` each further try waits longer; after that everybody in that scope
 hears "try later" until the window is over. With codes as `rooms.codes` draws them, the hits to expect from one number's
 budget stay below 1 in 10,000, for up to 1,000 rooms.
+
+A try is counted as wrong before it is looked at, in the transaction that judges it, and taken back when it was right: a
+thousand lines at once get no try more than one line, and who hangs up in between has used one up. A try that is begun
+early, while digits are still typed, stays counted for seconds; it is refused from `slow_from` on, so that many callers
+who are typing right codes at once never slow down or block anybody for long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
@@ -18,6 +23,7 @@ import structlog
 
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
+from dialroom.core.errors import StoreUnavailable
 from dialroom.core.events import Event, new_event
 
 Scope = Literal["number", "caller", "source", "organisation"]
@@ -80,14 +86,32 @@ class Blocked:
     retry_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try that may be made, counted as wrong so far: the counters with this one in them."""
+
+    guesser: Guesser
+    counters: tuple[Counter, ...]
+
+
 class GuessStore(Protocol):
     async def counters(self, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]: ...
 
-    async def count(self, keys: Sequence[tuple[Scope, str]], now: datetime, window: timedelta) -> tuple[Counter, ...]:
+    async def count(
+        self,
+        keys: Sequence[tuple[Scope, str]],
+        now: datetime,
+        window: timedelta,
+        allowed: Callable[[Sequence[Counter]], bool],
+    ) -> tuple[Counter, ...] | None:
         """Add one to each, beginning a new window where the old one is over; returns the new counts.
 
-        One transaction.
+        Unless ``allowed`` says no to the counts before: then they stay, and None is returned. One transaction, in which
+        nobody else counts.
         """
+
+    async def take_back(self, counted: Sequence[Counter]) -> None:
+        """Take one from each again, where the window is still the same. One transaction."""
 
     async def announce(self, events: Sequence[Event]) -> None: ...
 
@@ -126,24 +150,43 @@ class Guesses:
         """What a try would meet, without one."""
         return judge(await self._store.counters(_keys(guesser)), self._clock.now())
 
-    async def check(self, guesser: Guesser) -> Allowed | Blocked:
-        """Ask before each try."""
-        verdict = await self.look(guesser)
-        if isinstance(verdict, Blocked):
-            metrics.GUESSERS_BLOCKED.labels(verdict.scope).inc()
+    async def begin(self, guesser: Guesser, *, early: bool = False) -> Try | Blocked | None:
+        """Count a try that is about to be made; say `right` or `wrong` of it afterwards.
+
+        ``early``: a try that may take a while; None, without counting it, where tries are slowed down already.
+        """
+        now = self._clock.now()
+        verdict: Allowed | Blocked = Allowed()
+
+        def allowed(counters: Sequence[Counter]) -> bool:
+            nonlocal verdict
+            verdict = judge(counters, now)
+            return isinstance(verdict, Allowed) and not (early and verdict.delay)
+
+        counters = await self._store.count(_keys(guesser), now, WINDOW, allowed)
+        if counters is not None:
+            return Try(guesser, counters)
+        if early or isinstance(verdict, Allowed):
+            return None
+        metrics.GUESSERS_BLOCKED.labels(verdict.scope).inc()
         return verdict
 
-    async def wrong(self, guesser: Guesser) -> Allowed | Blocked:
-        """Count a wrong try; returns what holds for the next."""
-        now = self._clock.now()
-        counters = await self._store.count(_keys(guesser), now, WINDOW)
+    async def right(self, this: Try) -> None:
+        """It was right: it is taken back. While the store is away it stays counted, which harms nobody."""
+        try:
+            await self._store.take_back(this.counters)
+        except StoreUnavailable:
+            _log.warning("guesses.not_taken_back", number=this.guesser.number)
+
+    async def wrong(self, this: Try) -> None:
+        """It was wrong, or nobody waited for its result: it stays counted, and whose block it reached is told."""
         metrics.WRONG_CODES.inc()
-        reached = alarms(counters)
+        reached = alarms(this.counters)
         for counter in reached:
             _log.warning("guesses.blocked", scope=counter.scope, where=counter.key, wrong=counter.wrong)
         if reached:
-            await self._store.announce([_alarm(guesser, counter, now) for counter in reached])
-        return judge(counters, now)
+            now = self._clock.now()
+            await self._store.announce([_alarm(this.guesser, counter, now) for counter in reached])
 
 
 def _keys(guesser: Guesser) -> tuple[tuple[Scope, str], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from dialroom.auth.guesses import Allowed, Guesser
+from dialroom.auth.guesses import Allowed, Guesser, Try
 from dialroom.auth.guesses import Guesses as GuessLimits
 from dialroom.calls.caller import caller_number, caller_of
 from dialroom.calls.clips import ClipShelf
@@ -271,11 +271,31 @@ class GuessCounter:
         self._limits = limits
         self._guesser = guesser
 
-    async def check(self) -> float | None:
+    async def delay(self) -> float | None:
         """Seconds to wait before the next entry may be looked at; None if none may be."""
-        verdict = await self._limits.check(self._guesser)
-        return verdict.delay if isinstance(verdict, Allowed) else None
+        verdict = await self._limits.look(self._guesser)
+        if isinstance(verdict, Allowed):
+            return verdict.delay
+        metrics.GUESSERS_BLOCKED.labels(verdict.scope).inc()
+        return None
+
+    async def begin(self, *, early: bool = False) -> CountedTry | None:
+        """A try, if there may be one."""
+        begun = await self._limits.begin(self._guesser, early=early)
+        return CountedTry(self._limits, begun) if isinstance(begun, Try) else None
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTry:
+    """One try of a call."""
+
+    limits: GuessLimits
+    counted: Try
+
+    async def right(self) -> None:
+        """It is taken back."""
+        await self.limits.right(self.counted)
 
     async def wrong(self) -> None:
-        """One more wrong entry."""
-        await self._limits.wrong(self._guesser)
+        """It stays counted."""
+        await self.limits.wrong(self.counted)

@@ -52,15 +52,26 @@ class Journal(Protocol):
         """The caller is a participant now (again after a move)."""
 
 
+class Attempt(Protocol):
+    """An entry that may be looked at, counted as wrong unless `right` is said of it."""
+
+    async def right(self) -> None:
+        """It was right."""
+
+    async def wrong(self) -> None:
+        """It was wrong, or taken back."""
+
+
 class Guesses(Protocol):
     """The limits on wrong tries that this call counts against."""
 
-    async def check(self) -> float | None:
+    async def delay(self) -> float | None:
         """How many seconds to wait before an entry may be looked at; None if none may be."""
         ...
 
-    async def wrong(self) -> None:
-        """One more wrong entry."""
+    async def begin(self, *, early: bool = False) -> Attempt | None:
+        """Ask before looking at an entry, ``early`` while it is still typed; None if it may not be."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,16 @@
-"""The way into a room by phone: code, PIN, waiting, a seat. Read it from `dial_in` downwards.
-
-An unknown code and a wrong PIN are the same to the caller: the same words after the same time, out of the same number
-of tries. While too much has been guessed, no entry is looked at, not even to end it early. An entry that ends early
-tells that it is right, so one that was looked at and then taken back, or hung up on, is a wrong guess too.
-"""
+"""The way into a room by phone: code, PIN, waiting, a seat. Read it from `dial_in` downwards."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from dialroom.core.errors import NotFound, RoomEnded, RoomFull, RoomLocked, RoomNotOpen
+from dialroom.flows.asking import Tries, ask_for_code, ask_for_pin
 from dialroom.flows.conversation import Conversation, TurnedAwayError
-from dialroom.flows.gather import gather
 from dialroom.flows.room_keys import RoomLine, seat_again, stay_in_room
 from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Leaving, Stage, Waiting
-from dialroom.media.protocol import PlayItem
-from dialroom.rooms.codes import MIN_CODE
 from dialroom.rooms.values import Participant, Room
-
-T = TypeVar("T")
 
 
 async def dial_in(c: Conversation, stage: Stage, straight_into: str | None = None) -> str:
@@ -79,125 +67,6 @@ async def _enter_and_stay(c: Conversation, room: Room, stage: Stage, tries: Trie
         return await stay_in_room(c, participant, line)
     except TurnedAwayError as away:
         return await see_off(c, away)
-
-
-# --- code and PIN ------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Tries:
-    """Wrong entries so far in this call."""
-
-    wrong: int = 0
-
-
-class Glimpse:
-    """Looks at the digits typed so far, to end an entry that can only mean one room. One row of digits an entry:
-    after ``*`` begins another, only pound or silence ends it."""
-
-    def __init__(self, settled: Callable[[str], Awaitable[bool]]) -> None:
-        self._settled = settled
-        self._seen = ""
-
-    async def complete(self, digits: str) -> bool:
-        """Whether the entry may end here."""
-        if len(digits) < MIN_CODE or not digits.startswith(self._seen):
-            return False
-        self._seen = digits
-        return await self._settled(digits)
-
-    def in_vain(self, entered: str) -> bool:
-        """Whether digits were looked at that are not part of what was entered in the end, and so not judged."""
-        return not entered.startswith(self._seen)
-
-
-async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) -> Room:
-    """Asks until a code is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
-
-    async def settled(digits: str) -> bool:
-        return (await c.rooms.match_code(c.number, digits)).kind == "complete"
-
-    async def find(digits: str) -> Room | None:
-        return (await c.rooms.match_code(c.number, digits)).room
-
-    await c.journal.reached(AskingCode(wrong=tries.wrong), "code_asked")
-    room = await _ask(c, tries, "code", prompt, find, settled)
-    await c.journal.note("code_accepted", room.id)
-    return room
-
-
-async def ask_for_pin(c: Conversation, room: Room, tries: Tries) -> None:
-    """Asks until the room's PIN is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
-
-    async def check(digits: str) -> bool | None:
-        return c.rooms.check_pin(room, digits) or None
-
-    await c.journal.reached(AskingPin(room=room.id, wrong=tries.wrong), "pin_asked")
-    await _ask(c, tries, "pin", c.voice.say("enter_pin"), check)
-    await c.journal.note("pin_accepted")
-
-
-async def _ask(
-    c: Conversation,
-    tries: Tries,
-    what: str,
-    prompt: list[PlayItem],
-    look_up: Callable[[str], Awaitable[T | None]],
-    settled: Callable[[str], Awaitable[bool]] | None = None,
-) -> T:
-    silences = 0
-    while True:
-        blocked = await c.guesses.check() is None
-        entered = await _entered(c, prompt, None if blocked or settled is None else Glimpse(settled))
-        if entered:
-            found = await _judge(c, tries, what, entered, look_up)
-            if found is not None:
-                return found
-            prompt = c.voice.say("wrong_code")
-            continue
-        silences += 1
-        await c.journal.note("nothing_entered")
-        if silences >= c.settings.tries:
-            raise TurnedAwayError("nothing_entered", "nothing_entered")
-        prompt = c.voice.say("nothing_entered", f"enter_{what}")
-
-
-async def _entered(c: Conversation, prompt: list[PlayItem], glimpse: Glimpse | None) -> str:
-    complete = glimpse.complete if glimpse else None
-    entered = ""
-    try:
-        times = c.settings
-        entered = await gather(c.leg, prompt, first_digit=times.first_digit, pause=times.pause, complete=complete)
-    finally:  # also when the caller hangs up
-        if glimpse is not None and glimpse.in_vain(entered):
-            await c.guesses.wrong()
-    return entered
-
-
-async def _judge(
-    c: Conversation, tries: Tries, what: str, entered: str, look_up: Callable[[str], Awaitable[T | None]]
-) -> T | None:
-    time = asyncio.get_running_loop().time
-    entered_at = time()
-    delay = await c.guesses.check()
-    if delay is None:
-        await _until(entered_at + c.settings.verdict)
-        raise TurnedAwayError("too_many_guesses", "try_again_later")
-    await asyncio.sleep(delay)
-    found = await look_up(entered)
-    if found is not None:
-        return found
-    tries.wrong += 1
-    await c.guesses.wrong()
-    await c.journal.note(f"{what}_wrong", f"try {tries.wrong} of {c.settings.tries}")
-    await _until(entered_at + delay + c.settings.verdict)
-    if tries.wrong >= c.settings.tries:
-        raise TurnedAwayError(f"wrong_{what}", "try_again_later")
-    return None
-
-
-async def _until(moment: float) -> None:
-    await asyncio.sleep(max(0.0, moment - asyncio.get_running_loop().time()))
 
 
 # --- a seat ------------------------------------------------------------------------------------------------------

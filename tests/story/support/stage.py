@@ -54,18 +54,40 @@ class Notes:
 
 
 class CountedGuesses:
-    """`Guesses` over one number in a test: blocked after ``budget`` wrong ones, ``delay`` seconds each time."""
+    """`Guesses` over one number in a test: blocked after ``budget`` wrong ones, ``seconds`` of delay each time."""
 
-    def __init__(self, budget: int = 100, delay: float = 0.0) -> None:
+    def __init__(self, budget: int = 100, seconds: float = 0.0) -> None:
         self.budget = budget
-        self.delay = delay
+        self.seconds = seconds
         self.wrongs = 0
+        self.begun = 0
 
-    async def check(self) -> float | None:
-        return None if self.wrongs >= self.budget else self.delay
+    async def delay(self) -> float | None:
+        return None if self.wrongs >= self.budget else self.seconds
+
+    async def begin(self, *, early: bool = False) -> CountedAttempt | None:
+        if self.wrongs >= self.budget or (early and self.seconds):
+            return None
+        self.wrongs += 1
+        self.begun += 1
+        return CountedAttempt(self)
+
+
+class CountedAttempt:
+    """Counted until it is right."""
+
+    def __init__(self, guesses: CountedGuesses) -> None:
+        self._guesses = guesses
+        self._settled = False
+
+    async def right(self) -> None:
+        assert not self._settled
+        self._settled = True
+        self._guesses.wrongs -= 1
 
     async def wrong(self) -> None:
-        self.wrongs += 1
+        assert not self._settled
+        self._settled = True
 
 
 class BrowserConnection:

@@ -72,9 +72,12 @@ class MemoryGuesses:
     async def counters(self, keys: Any) -> tuple[Counter, ...]:
         return ()
 
-    async def count(self, keys: Any, now: Any, window: Any) -> tuple[Counter, ...]:
+    async def count(self, keys: Any, now: Any, window: Any, allowed: Any) -> tuple[Counter, ...]:
         self.wrong += 1
         return ()
+
+    async def take_back(self, counted: Any) -> None:
+        self.wrong -= 1
 
     async def announce(self, events: Any) -> None: ...
 

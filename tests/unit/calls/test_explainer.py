@@ -80,7 +80,7 @@ async def test_the_operator_sees_every_gateway(asked: Asked) -> None:
 async def test_a_caller_who_guessed_too_much_is_said_to_be_turned_away(asked: Asked) -> None:
     guesser = Guesser(organisation="org_a", number=OURS, caller=CALLER, source="127.0.0.1")
     for _ in range(BUDGETS["caller"].blocked_from):
-        await asked.guesses.wrong(guesser)
+        await asked.guesses.begin(guesser)
     blocked = await asked.explainer.explain("org_a", OURS, CALLER, "127.0.0.1")
     assert "too many wrong ones" in blocked.summary
     assert "this caller made so many" in blocked.trace[-1].why

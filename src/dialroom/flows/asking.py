@@ -1,0 +1,168 @@
+"""Asking for a code or a PIN until it is right.
+
+An unknown code and a wrong PIN are the same to the caller: the same words after the same time, out of the same number
+of tries. While too much has been guessed, no entry is looked at, not even to end it early. An entry that ends early
+tells that it is right, so one that was looked at and then taken back, or hung up on, is a wrong guess too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dialroom.flows.conversation import Attempt, Conversation, Guesses, TurnedAwayError
+from dialroom.flows.gather import gather
+from dialroom.flows.stages import AskingCode, AskingPin
+from dialroom.media.protocol import PlayItem
+from dialroom.rooms.codes import MIN_CODE
+from dialroom.rooms.values import Room
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Tries:
+    """Wrong entries so far in this call."""
+
+    wrong: int = 0
+
+
+class Glimpse:
+    """Looks at the digits typed so far, to end an entry that can only mean one room. One row of digits an entry:
+    after ``*`` begins another, only pound or silence ends it."""
+
+    def __init__(self, guesses: Guesses, settled: Callable[[str], Awaitable[bool]]) -> None:
+        self._guesses = guesses
+        self._settled = settled
+        self._attempt: Attempt | None = None
+        self._refused = False
+        self._seen = ""
+
+    async def complete(self, digits: str) -> bool:
+        """Whether the entry may end here."""
+        if self._refused or len(digits) < MIN_CODE or not digits.startswith(self._seen):
+            return False
+        if self._attempt is None:
+            self._attempt = await self._guesses.begin(early=True)
+            self._refused = self._attempt is None
+            if self._refused:
+                return False
+        self._seen = digits
+        return await self._settled(digits)
+
+    async def attempt(self, entered: str) -> Attempt | None:
+        """The attempt that what was entered in the end is part of. One that was looked at in vain was wrong."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is None or entered.startswith(self._seen):
+            return attempt
+        await attempt.wrong()
+        return None
+
+
+async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) -> Room:
+    """Asks until a code is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
+
+    async def settled(digits: str) -> bool:
+        return (await c.rooms.match_code(c.number, digits)).kind == "complete"
+
+    async def find(digits: str) -> Room | None:
+        return (await c.rooms.match_code(c.number, digits)).room
+
+    await c.journal.reached(AskingCode(wrong=tries.wrong), "code_asked")
+    room = await _ask(c, tries, "code", prompt, find, settled)
+    await c.journal.note("code_accepted", room.id)
+    return room
+
+
+async def ask_for_pin(c: Conversation, room: Room, tries: Tries) -> None:
+    """Asks until the room's PIN is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
+
+    async def check(digits: str) -> bool | None:
+        return c.rooms.check_pin(room, digits) or None
+
+    await c.journal.reached(AskingPin(room=room.id, wrong=tries.wrong), "pin_asked")
+    await _ask(c, tries, "pin", c.voice.say("enter_pin"), check)
+    await c.journal.note("pin_accepted")
+
+
+async def _ask(
+    c: Conversation,
+    tries: Tries,
+    what: str,
+    prompt: list[PlayItem],
+    look_up: Callable[[str], Awaitable[T | None]],
+    settled: Callable[[str], Awaitable[bool]] | None = None,
+) -> T:
+    silences = 0
+    while True:
+        entered, attempt = await _entered(c, prompt, None if settled is None else Glimpse(c.guesses, settled))
+        if entered:
+            found = await _judge(c, tries, what, entered, attempt, look_up)
+            if found is not None:
+                return found
+            prompt = c.voice.say("wrong_code")
+            continue
+        silences += 1
+        await c.journal.note("nothing_entered")
+        if silences >= c.settings.tries:
+            raise TurnedAwayError("nothing_entered", "nothing_entered")
+        prompt = c.voice.say("nothing_entered", f"enter_{what}")
+
+
+async def _entered(c: Conversation, prompt: list[PlayItem], glimpse: Glimpse | None) -> tuple[str, Attempt | None]:
+    times = c.settings
+    if glimpse is None:
+        return await gather(c.leg, prompt, first_digit=times.first_digit, pause=times.pause), None
+    try:
+        entered = await gather(
+            c.leg, prompt, first_digit=times.first_digit, pause=times.pause, complete=glimpse.complete
+        )
+    except BaseException:  # the caller hangs up, among others
+        await glimpse.attempt("")
+        raise
+    return entered, await glimpse.attempt(entered)
+
+
+async def _judge(
+    c: Conversation,
+    tries: Tries,
+    what: str,
+    entered: str,
+    attempt: Attempt | None,
+    look_up: Callable[[str], Awaitable[T | None]],
+) -> T | None:
+    time = asyncio.get_running_loop().time
+    verdict_at = time() + c.settings.verdict
+    if attempt is None:
+        delay = await c.guesses.delay()
+        if delay is not None:
+            verdict_at += delay
+            await asyncio.sleep(delay)
+            attempt = await c.guesses.begin()
+    if attempt is None:
+        await _until(verdict_at)
+        raise TurnedAwayError("too_many_guesses", "try_again_later")
+    found = await _look_up(attempt, entered, look_up)
+    if found is not None:
+        return found
+    tries.wrong += 1
+    await c.journal.note(f"{what}_wrong", f"try {tries.wrong} of {c.settings.tries}")
+    await _until(verdict_at)
+    if tries.wrong >= c.settings.tries:
+        raise TurnedAwayError(f"wrong_{what}", "try_again_later")
+    return None
+
+
+async def _look_up(attempt: Attempt, entered: str, look_up: Callable[[str], Awaitable[T | None]]) -> T | None:
+    found = None
+    try:
+        found = await look_up(entered)
+    finally:  # also when the caller hangs up meanwhile
+        await (attempt.wrong() if found is None else attempt.right())
+    return found
+
+
+async def _until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - asyncio.get_running_loop().time()))
