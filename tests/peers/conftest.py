@@ -15,7 +15,13 @@ from .support.baresip import Baresip
 from .support.browser import Browser
 from .support.server import DialroomServer, Room
 
-PROGRAMS = {"baresip": "baresip-core", "sipp": "sip-tester", "chromium": "chromium", "turnserver": "coturn"}
+PROGRAMS = {
+    "baresip": "baresip-core",
+    "sipp": "sip-tester",
+    "chromium": "chromium",
+    "turnserver": "coturn",
+    "kamailio": "kamailio",
+}
 """What the tests need, and the Debian package it comes from."""
 
 Phones = Callable[..., Baresip]
@@ -35,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
     """Skips loudly, or fails in CI, if a program is not installed."""
-    missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None)
     if not missing:
         return
     message = f"NOT TESTED with real phones and a browser: install the Debian packages {', '.join(missing)}"
