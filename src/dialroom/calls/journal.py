@@ -1,7 +1,7 @@
 """The record of a running call, kept up to date in the store with everything needed to go on with it.
 
-The record is always written whole. So while the database is away a call goes on, and the next write that succeeds
-holds what the failed ones did.
+The record is always written whole, and by one writer per call: what changes while it writes is written together next.
+So while the database is away a call goes on, and the next write that succeeds holds what the failed ones did.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import structlog
 
@@ -27,6 +28,10 @@ from dialroom.rooms.values import Participant
 
 _log = structlog.get_logger("dialroom.calls")
 
+ACKNOWLEDGED_WITHIN: Final = 10.0
+"""Seconds. A process that dies before sends its 200 again after the restart, and gets the ACK again: the caller's side
+gives each repetition of the 200 an ACK for 64·T1 = 32 s (RFC 3261 §13.2.2.4)."""
+
 Snapshot = Callable[[Stage], bytes | None]
 """What is needed to go on with the call from a stage; None while it cannot be gone on with."""
 
@@ -40,10 +45,11 @@ class CallJournal:
         self.snapshot: Snapshot = lambda stage: None
         self._store = store
         self._clock = clock
-        self._writing = asyncio.Lock()
-        self._savings: set[asyncio.Task[None]] = set()
+        self._saving: asyncio.Task[None] | None = None
+        self._dirty = False
         self._unwritten: list[Event] = []
         self._behind = False
+        self._acknowledgement: asyncio.Task[None] | None = None
 
     # --- what the flow says ------------------------------------------------------------------------------------
 
@@ -88,11 +94,11 @@ class CallJournal:
         await self._store.save(self.record, [event])
 
     async def answered(self, leg: str, codec: str) -> None:
-        """Sound flows."""
+        """Sound flows. Written together with the conversation's first stage, which follows at once."""
         now = self._clock.now()
         self.record = replace(self.record, state="answered", answered_at=now, leg=leg, codec=codec)
         self._step("answered", codec)
-        await self._write(call_event("call.answered", self.record, now))
+        self._save_soon(call_event("call.answered", self.record, now))
 
     async def media_changed(self, codec: str, detail: str) -> None:
         """A re-INVITE changed codec, address or direction."""
@@ -104,15 +110,14 @@ class CallJournal:
         self.record = replace(self.record, statistics=statistics)
 
     async def signalled(self) -> None:
-        """The dialog has moved on: only what is needed to resume is written."""
-        resume = self.snapshot(self.stage)
-        if resume is None or self.record.state == "ended":
-            return
-        async with self._writing:
-            try:
-                await self._store.save_resume(self.record.id, resume)
-            except StoreUnavailable:
-                _log.warning("call.not_stored", call=self.record.id)
+        """The dialog has moved on: what is needed to resume is written."""
+        if self.record.state != "ended" and self.snapshot(self.stage) is not None:
+            await self._write()
+
+    def acknowledged(self) -> None:
+        """Our answer was acknowledged: written with the next step, at the latest after `ACKNOWLEDGED_WITHIN`."""
+        if self._acknowledgement is None and self.record.state != "ended":
+            self._acknowledgement = asyncio.create_task(self._save_acknowledgement())
 
     async def ended(self, ending: Ending, statistics: Statistics | None) -> None:
         """The last step. Saying it twice changes nothing."""
@@ -137,30 +142,57 @@ class CallJournal:
         _log.info(f"call.{what}", call=self.record.id)
 
     async def flush(self) -> bool:
-        """Writes what the database did not take; whether nothing is left to write."""
-        if self._behind:
+        """Writes what the database did not take or does not know yet; whether nothing is left to write."""
+        if self._saving is not None:
+            await asyncio.shield(self._saving)
+        if self._behind or self._acknowledgement is not None:
             await self._write()
         return not self._behind
 
     async def _write(self, *events: Event) -> None:
         """To its end, also if the flow that asked for it is cancelled meanwhile: what is written is then known."""
+        await asyncio.shield(self._save_soon(*events))
+
+    def _save_soon(self, *events: Event) -> asyncio.Task[None]:
         self._unwritten.extend(events)
-        saving = asyncio.create_task(self._save())
-        self._savings.add(saving)
-        saving.add_done_callback(self._savings.discard)
-        await asyncio.shield(saving)
+        self._dirty = True
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save())
+            self._saving.add_done_callback(self._saved)
+        return self._saving
 
     async def _save(self) -> None:
-        async with self._writing:
-            pending: Sequence[Event] = tuple(self._unwritten)
-            try:
-                await self._store.save(self.record, pending, resume=self.snapshot(self.stage))
-            except StoreUnavailable:
-                self._behind = True
-                _log.warning("call.not_stored", call=self.record.id)
-            else:
-                self._behind = False
-                del self._unwritten[: len(pending)]
+        try:
+            while self._dirty:
+                self._dirty = False
+                self._forget_acknowledgement()
+                await self._save_once()
+        finally:
+            self._saving = None
+
+    async def _save_once(self) -> None:
+        pending: Sequence[Event] = tuple(self._unwritten)
+        try:
+            await self._store.save(self.record, pending, resume=self.snapshot(self.stage))
+        except StoreUnavailable:
+            self._behind = True
+            _log.warning("call.not_stored", call=self.record.id)
+        else:
+            self._behind = False
+            del self._unwritten[: len(pending)]
+
+    def _saved(self, saving: asyncio.Task[None]) -> None:
+        if not saving.cancelled() and (error := saving.exception()) is not None:
+            _log.error("call.not_stored", call=self.record.id, exc_info=error)
+
+    async def _save_acknowledgement(self) -> None:
+        await self._clock.sleep(ACKNOWLEDGED_WITHIN)
+        self._save_soon()
+
+    def _forget_acknowledgement(self) -> None:
+        if self._acknowledgement is not None:
+            self._acknowledgement.cancel()
+            self._acknowledgement = None
 
 
 def _ended(record: CallRecord, ending: Ending, at: datetime, statistics: Statistics | None) -> CallRecord:

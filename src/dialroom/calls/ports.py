@@ -44,9 +44,6 @@ class CallStore(Protocol):
         """Writes the record (new or changed), its events and, if given, what is needed to resume: one transaction. A
         record that ended loses its resume state."""
 
-    async def save_resume(self, call_id: str, resume: bytes) -> None:
-        """Keeps what is needed to go on with a call; unknown or ended calls are left alone."""
-
     async def get(self, organisation: str, call_id: str) -> CallRecord | None:
         """One call of this organisation."""
         ...

@@ -26,7 +26,7 @@ _decoder = msgspec.msgpack.Decoder(Resume)
 
 
 def encode_resume(resume: Resume) -> bytes:
-    """For `CallStore.save_resume`."""
+    """For `CallStore.save`."""
     return _encoder.encode(resume)
 
 

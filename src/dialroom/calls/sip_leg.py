@@ -297,7 +297,7 @@ class SipLeg:
             case Acknowledged(sdp):
                 if sdp is not None:
                     await self._remote_answered(sdp)
-                await self._journal.signalled()
+                self._journal.acknowledged()
             case RemoteAnswer(sdp):
                 await self._remote_answered(sdp)
                 await self._journal.signalled()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, or_, select
 
 from dialroom.calls.ports import CallFilter, RunningCall
 from dialroom.calls.record import CallRecord
@@ -17,12 +17,6 @@ from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
 from dialroom.store.paging import read_page, upsert
 from dialroom.store.tables import calls, micros
-
-_SAVE_RESUME = (
-    update(calls)
-    .where(calls.c.id == bindparam("call"), calls.c.state != "ended")
-    .values(resume=bindparam("state_to_resume"))
-)
 
 
 class SqlCalls:
@@ -43,10 +37,6 @@ class SqlCalls:
             write_events(connection, events)
 
         await self._database.write(work, events)
-
-    async def save_resume(self, call_id: str, resume: bytes) -> None:
-        values = {"call": call_id, "state_to_resume": resume}
-        await self._database.write(lambda c: c.execute(_SAVE_RESUME, values))
 
     async def get(self, organisation: str, call_id: str) -> CallRecord | None:
         query = select(calls.c.record).where(calls.c.organisation == organisation, calls.c.id == call_id)

@@ -20,11 +20,13 @@ class MemoryCalls:
         self.records: dict[str, CallRecord] = {}
         self.resumes: dict[str, bytes] = {}
         self.events: list[Event] = []
+        self.saves = 0
         self.away = False
 
     async def save(self, record: CallRecord, events: Sequence[Event] = (), *, resume: bytes | None = None) -> None:
         if self.away:
             raise StoreUnavailable
+        self.saves += 1
         self.records[record.id] = record
         self.events.extend(events)
         if record.state == "ended":
@@ -32,17 +34,13 @@ class MemoryCalls:
         elif resume is not None:
             self.resumes[record.id] = resume
 
-    async def save_resume(self, call_id: str, resume: bytes) -> None:
-        if self.away:
-            raise StoreUnavailable
-        if call_id in self.records and self.records[call_id].state != "ended":
-            self.resumes[call_id] = resume
-
     async def get(self, organisation: str, call_id: str) -> CallRecord | None:
         found = self.records.get(call_id)
         return found if found and found.organisation == organisation else None
 
-    async def page(self, organisation: str, which: CallFilter, *, limit: int, cursor: str | None = None) -> CallPage:
+    async def page(
+        self, organisation: str, which: CallFilter, *, limit: int | None = None, cursor: str | None = None
+    ) -> CallPage:
         return CallPage(tuple(self.records.values())[:limit])
 
     async def running(self) -> Sequence[RunningCall]:

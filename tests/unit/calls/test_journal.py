@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from dialroom.calls.ending import refused, signalled
-from dialroom.calls.journal import CallJournal
+from dialroom.calls.journal import ACKNOWLEDGED_WITHIN, CallJournal
 from dialroom.calls.record import MAX_STEPS, CallRecord
 from dialroom.core.clock import SystemClock
 from dialroom.core.errors import StoreUnavailable
@@ -15,6 +15,7 @@ from dialroom.flows.stages import AskingCode, InRoom, Stage
 from dialroom.media.protocol import Statistics
 from dialroom.rooms.values import Participant
 from dialroom.sip.session.events import Ended
+from tests.support.clock import ManualClock
 
 from .memory_calls import NOON, MemoryCalls, call_record
 
@@ -129,6 +130,83 @@ async def test_what_is_needed_to_resume_is_written_with_each_stage(journal: Call
     await journal.signalled()
     await journal.ended(signalled(Ended("", "remote")), None)
     assert store.resumes == {}
+
+
+async def test_the_answer_and_the_first_stage_are_one_write(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.received()
+    await journal.answered("leg_one", "PCMU")
+    await journal.reached(AskingCode(), "code_asked")
+    assert store.saves == 2
+    assert store.told == ["call.received", "call.answered"]
+    assert [step.what for step in store.records["call_one"].steps] == ["received", "answered", "code_asked"]
+
+
+async def test_what_changes_while_the_journal_writes_is_written_together_next() -> None:
+    store = SlowCalls()
+    journal = CallJournal(call_record(), store, SystemClock())
+    first = asyncio.create_task(journal.note("first"))
+    await store.saving.wait()
+    others = [asyncio.create_task(journal.note(f"other {each}")) for each in range(5)]
+    await asyncio.sleep(0)
+    store.go_on.set()
+    await asyncio.gather(first, *others)
+    assert store.saves == 2
+    assert len(store.records["call_one"].steps) == 6
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def acknowledged(store: MemoryCalls, clock: ManualClock) -> CallJournal:
+    """The journal of a call that can be taken up, from before its ACK came."""
+    journal = CallJournal(call_record(), store, clock)
+    journal.snapshot = lambda stage: b"acknowledged"
+    return journal
+
+
+async def test_an_acknowledgement_is_written_with_the_next_step(
+    acknowledged: CallJournal, store: MemoryCalls, clock: ManualClock
+) -> None:
+    acknowledged.acknowledged()
+    await clock.advance(ACKNOWLEDGED_WITHIN - 1)
+    assert store.saves == 0
+    await acknowledged.note("code_accepted")
+    assert store.resumes["call_one"] == b"acknowledged"
+    await clock.advance(ACKNOWLEDGED_WITHIN)
+    assert store.saves == 1
+
+
+async def test_an_acknowledgement_is_written_in_time_though_no_step_follows(
+    acknowledged: CallJournal, store: MemoryCalls, clock: ManualClock
+) -> None:
+    acknowledged.acknowledged()
+    await clock.advance(ACKNOWLEDGED_WITHIN)
+    assert store.resumes["call_one"] == b"acknowledged"
+    assert clock.sleeping == 0
+
+
+async def test_an_acknowledgement_is_written_before_the_call_is_handed_over(
+    acknowledged: CallJournal, store: MemoryCalls, clock: ManualClock
+) -> None:
+    acknowledged.acknowledged()
+    assert await acknowledged.flush()
+    assert store.resumes["call_one"] == b"acknowledged"
+    assert clock.sleeping == 0
+
+
+async def test_handing_over_waits_for_what_is_being_written() -> None:
+    store = SlowCalls()
+    journal = CallJournal(call_record(), store, SystemClock())
+    await journal.answered("leg_one", "PCMU")
+    flushing = asyncio.create_task(journal.flush())
+    await store.saving.wait()
+    assert not flushing.done()
+    store.go_on.set()
+    assert await flushing
+    assert store.told == ["call.answered"]
 
 
 async def test_a_call_goes_on_while_the_database_is_away_and_nothing_is_lost(

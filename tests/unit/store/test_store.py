@@ -204,7 +204,7 @@ async def test_a_running_call_keeps_what_it_needs_to_resume(filled: Store) -> No
         (first, b"dialog"),
         (second, None),
     ]
-    await filled.calls.save_resume(first.id, b"newer")
+    await filled.calls.save(first, resume=b"newer")
     await filled.calls.save(first.with_step(NOON, "answered"))
     assert (await filled.calls.running())[0].resume == b"newer"
     ended = replace(
@@ -215,7 +215,7 @@ async def test_a_running_call_keeps_what_it_needs_to_resume(filled: Store) -> No
         steps=(Step(NOON, "answered", "x"),),
     )
     await filled.calls.save(ended)
-    await filled.calls.save_resume(first.id, b"too late")
+    await filled.calls.save(ended, resume=b"too late")
     assert [each.record for each in await filled.calls.running()] == [second]
     assert await filled.calls.get(OURS.id, first.id) == ended
 
