@@ -9,7 +9,7 @@ from dialroom.sip.errors import SipError
 from dialroom.sip.message import Request
 from dialroom.sip.session.context import ALLOW
 from dialroom.sip.text import is_token
-from dialroom.sip.uri import OtherUri
+from dialroom.sip.uri import OtherUri, SipUri
 
 SUPPORTED: Final = frozenset({"100rel"})
 _ALLOWED: Final = frozenset(ALLOW.split(", "))
@@ -45,9 +45,10 @@ def inspect_method(request: Request) -> Rejection | None:
 
 
 def inspect_request_uri(request: Request) -> Rejection | None:
-    """§8.2.2.1 To and Request-URI: a scheme the UAS does not understand is 416."""
-    if isinstance(request.uri, OtherUri):
-        return Rejection(416, "the scheme of the Request-URI is unknown")
+    """§8.2.2.1 To and Request-URI: a scheme the UAS does not understand is 416; so is `sips` without TLS."""
+    uri = request.uri
+    if isinstance(uri, OtherUri) or (isinstance(uri, SipUri) and uri.scheme == "sips"):
+        return Rejection(416, "the scheme of the Request-URI is not served here")
     return None
 
 
@@ -97,7 +98,7 @@ def inspect_contact(request: Request) -> Rejection | None:
     if request.method != "INVITE":
         return None
     try:
-        contacts = request.all("contact")
+        contacts = request.values("contact")
         if len(contacts) == 1 and request.contact is not None:
             return None
         if not contacts and not request.via.unique:

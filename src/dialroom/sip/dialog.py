@@ -8,6 +8,7 @@ use `next_request` for what they send and `receive` for what comes in.
 from __future__ import annotations
 
 from collections.abc import Container
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
 import msgspec
@@ -20,6 +21,9 @@ from dialroom.sip.message import Request, Response
 from dialroom.sip.text import has_controls
 from dialroom.sip.uri import SipUri, Uri, parse_uri
 
+_TRANSPORTS = ("udp", "tcp")
+_SHARED = IPv4Network("100.64.0.0/10")
+"""RFC 6598."""
 DialogId = tuple[str, str, str]
 """Call-ID, local tag, remote tag."""
 
@@ -133,18 +137,21 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
     def next_hop(self, connected: Container[int] = ()) -> Address:
         """Where requests of this dialog go: first route, else the remote target, else (behind NAT) where it talks from.
 
-        A private Contact host from a public source address is a phone behind NAT that did not know better; the only
-        way back is the way it came. A stream among `connected` is used again. Raises SipError.
+        A private Contact host from a public source address is a phone behind NAT that did not know better, and a
+        transport we do not talk cannot be its way either; the only way back is the way it came. A stream among
+        `connected` is used again. Raises SipError.
         """
         hop = parse_name_addr(self.route_set[0]).uri if self.route_set else parse_uri(self.remote_target)
         if not isinstance(hop, SipUri):
             return self.flow
         transport = hop.transport or self.flow.transport
+        if transport not in _TRANSPORTS and not self.route_set:
+            return self.flow
         host = hop.host.strip("[]")
         literal, seen = ip_literal(host), ip_literal(self.flow.host)
         if not self.route_set and literal is not None and seen is not None and literal != seen:
             unreachable = literal.is_unspecified or (literal.is_loopback and not seen.is_loopback)
-            if unreachable or (literal.is_private and not seen.is_private):
+            if unreachable or (_inside(literal) and not _inside(seen)):
                 return self.flow
         if transport == self.flow.transport and self.flow.connection in connected and not self.route_set:
             return self.flow
@@ -158,6 +165,11 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(first, SipUri) and first.parameter("lr") is None:
             return str(first.without_headers()), (*self.route_set[1:], f"<{self.remote_target}>")
         return self.remote_target, self.route_set
+
+
+def _inside(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it can only be reached from within its own network: private, or shared behind a carrier's NAT."""
+    return address.is_private or address in _SHARED
 
 
 def _without_tag(text: str) -> str:

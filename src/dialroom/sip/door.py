@@ -1,7 +1,8 @@
 """Who comes in: credentials, the admission hook, and a bounded memory of who was turned away.
 
 A refused stranger costs one line in a table of `REMEMBERED`: its retransmissions get the same bytes again, without
-asking the hook or recording the refusal twice.
+asking the hook or recording the refusal twice. It is forgotten when no retransmission can come any more: some peers
+use a branch again.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ class Refusal(NamedTuple):
 class Door:
     """Asks the hook. `digest` verifies credentials and makes challenges; without it a Challenge becomes 403."""
 
-    def __init__(self, admit: AdmissionHook, digest: DigestServer | None, token: Callable[[], str]) -> None:
+    def __init__(
+        self, admit: AdmissionHook, digest: DigestServer | None, token: Callable[[], str], memory: float
+    ) -> None:
         self._admit = admit
         self._digest = digest
         self._token = token
-        self._refused: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._memory = memory
+        self._refused: OrderedDict[tuple[str, ...], tuple[float, bytes]] = OrderedDict()
 
     def facts(self, request: Request, source: Address, now: float) -> RequestFacts:
         """The facts of a request, with what its credentials prove."""
@@ -65,15 +69,17 @@ class Door:
         """Whether whoever sent this malformed request is to hear nothing."""
         return isinstance(self._admit(facts), Drop)
 
-    def recall(self, key: tuple[str, ...]) -> bytes | None:
+    def recall(self, key: tuple[str, ...], now: float) -> bytes | None:
         """What a request with this key was refused with, b"" for silence, None if it is new."""
-        return self._refused.get(key)
+        until, data = self._refused.get(key, (now, None))
+        return data if until > now else None
 
-    def remember(self, key: tuple[str, ...], data: bytes) -> bool:
-        """Keep a refusal; False when it was kept already."""
-        if key in self._refused:
+    def remember(self, key: tuple[str, ...], data: bytes, now: float) -> bool:
+        """Keep a refusal for `memory` seconds; False when it was kept already."""
+        if self.recall(key, now) is not None:
             return False
-        self._refused[key] = data
+        self._refused[key] = (now + self._memory, data)
+        self._refused.move_to_end(key)
         if len(self._refused) > REMEMBERED:
             self._refused.popitem(last=False)
         return True

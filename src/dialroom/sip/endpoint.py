@@ -70,7 +70,7 @@ class Endpoint:
         self._bound: dict[Session, list[DialogId]] = {}
         self._connected: dict[int, bool] = {}
         self._happenings: list[Happening] = []
-        self._door = Door(config.admit, config.digest, config.token)
+        self._door = Door(config.admit, config.digest, config.token, config.times.timeout)
         self.dropped = 0
         """Messages thrown away: not SIP, answers to nothing, strangers dropped silently."""
 
@@ -273,10 +273,10 @@ class Endpoint:
         facts = read_facts(request, source)
         if self._door.drops(facts):
             self.dropped += 1
-            self._record_refusal(request, facts, key, b"", Rejection(0, error.reason))
+            self._record_refusal(request, facts, key, b"", Rejection(0, error.reason), now)
         else:
             rejection = Rejection(error.status, error.reason)
-            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection)
+            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection, now)
 
     def _receive_request(self, request: Request, source: Address, now: float) -> None:
         stamp(request, source)
@@ -325,11 +325,13 @@ class Endpoint:
         # A little more room than for new calls: those who are in can still hang up.
         if rejection is None and len(self._transactions) >= self._config.max_transactions * 5 // 4:
             rejection = _OVERLOADED
+        if rejection is None and session.serving >= _MAX_SERVING and request.method != "BYE":
+            rejection = _TOO_FAST
         if rejection is not None:
             self._reject(request, source, rejection)
             return
         entry = self._transactions.serve(request, source, reply_to(request, source))
-        entry.session = session
+        entry.belongs_to(session)
         with self._answering(entry, session.local_tag, now):
             if request.method == "INVITE":
                 self._transactions.respond(entry, respond_to(request, 100), now)
@@ -355,7 +357,7 @@ class Endpoint:
 
     def _receive_new(self, request: Request, source: Address, now: float) -> None:
         key = server_key(request)
-        refused = self._door.recall(key)
+        refused = self._door.recall(key, now)
         if refused is not None:
             if refused:
                 self.transmit(refused, reply_to(request, source))
@@ -368,7 +370,7 @@ class Endpoint:
         self._let_in(source)
         rejection = inspect(request, in_dialog=False) or self._merged(request) or self._overloaded(request)
         if rejection is not None:
-            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection)
+            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection, now)
         elif request.method == "OPTIONS":
             self._reject(request, source, _CAPABLE)
         else:
@@ -384,24 +386,27 @@ class Endpoint:
             return True
         if refusal.rejection is None:
             self.dropped += 1
-            self._record_refusal(request, facts, key, b"", Rejection(0, refusal.reason))
+            self._record_refusal(request, facts, key, b"", Rejection(0, refusal.reason), now)
             return False
         data = self._reject(request, source, refusal.rejection)
         if refusal.final:
-            self._record_refusal(request, facts, key, data, Rejection(refusal.rejection.status, refusal.reason))
+            self._record_refusal(request, facts, key, data, Rejection(refusal.rejection.status, refusal.reason), now)
         return False
 
     def _offer(self, request: Request, facts: RequestFacts, source: Address, now: float) -> None:
         entry = self._transactions.serve(request, source, reply_to(request, source))
         with self._answering(entry, stateless_tag(request, self._config.tag_key), now):
-            entry.session = Session.incoming(self, entry, facts)
+            entry.belongs_to(Session.incoming(self, entry, facts))
             self._transactions.respond(entry, respond_to(request, 100), now)
-            self._happenings.append(SessionOffered(entry.session))
+            if entry.session is not None:
+                self._happenings.append(SessionOffered(entry.session))
         if entry.session is None:
             self._happenings.append(RequestRefused(facts, 400, "the INVITE cannot found a dialog"))
 
-    def _record_refusal(self, request: Request, facts: RequestFacts, key: Key, data: bytes, refusal: Rejection) -> None:
-        if self._door.remember(key, data) and request.method == "INVITE":
+    def _record_refusal(
+        self, request: Request, facts: RequestFacts, key: Key, data: bytes, refusal: Rejection, now: float
+    ) -> None:
+        if self._door.remember(key, data, now) and request.method == "INVITE":
             self._happenings.append(RequestRefused(facts, refusal.status, refusal.reason))
 
     def _merged(self, request: Request) -> Rejection | None:
@@ -412,7 +417,9 @@ class Endpoint:
 
     def _overloaded(self, request: Request) -> Rejection | None:
         config = self._config
-        if request.method == "INVITE" and (
+        # §11.2 on OPTIONS: "the response code chosen MUST be the same that would have been chosen had the request been
+        # an INVITE"
+        if request.method in ("INVITE", "OPTIONS") and (
             len(self._transactions) >= config.max_transactions or len(self._bound) >= config.max_sessions
         ):
             return _OVERLOADED
@@ -429,6 +436,9 @@ class Endpoint:
         return f"{wire_host(self._config.local_host(peer.host))}:{self._config.port}"
 
 
+_MAX_SERVING = 512
+"""Transactions of one call: keys pressed ten times a second, each remembered for 32 s, are 320."""
+_TOO_FAST = Rejection(500, "too many requests at once in one call", (("Retry-After", "5"),))
 _OVERLOADED = Rejection(503, "too many calls at once", (("Retry-After", "5"),))
 _CAPABLE = Rejection(
     200,

@@ -234,7 +234,8 @@ REASONS: Final = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout", 410: "Gone",
     413: "Request Entity Too Large", 415: "Unsupported Media Type", 416: "Unsupported URI Scheme",
-    420: "Bad Extension", 421: "Extension Required", 480: "Temporarily Unavailable",
+    420: "Bad Extension", 421: "Extension Required", 469: "Bad Info Package",
+    480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 484: "Address Incomplete",
     486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
     500: "Server Internal Error", 501: "Not Implemented", 503: "Service Unavailable", 504: "Server Time-out",
@@ -251,8 +252,8 @@ def reason_phrase(status: int) -> str:
 def respond_to(request: Message, status: int, reason: str | None = None, *, to_tag: str | None = None) -> Response:
     """A response to `request` with its Via, From, To, Call-ID and CSeq (RFC 3261 §8.2.6.2).
 
-    `to_tag` is added to To unless it has one already or the response is 100 Trying; Record-Route is copied for
-    responses that make a dialog. Fields the request lacks are left out.
+    `to_tag` is added to To unless it has one already or the response is 100 Trying, which repeats the Timestamp
+    instead (§8.2.6.1). Fields the request lacks are left out.
     """
     response = Response(status, reason or reason_phrase(status))
     response.copy(request, ("via", "from"))
@@ -263,7 +264,7 @@ def respond_to(request: Message, status: int, reason: str | None = None, *, to_t
                 value = f"{value};tag={to_tag}"
             response.fields.append(("to", "To", value))
             break
-    response.copy(request, ("call-id", "cseq"))
+    response.copy(request, ("call-id", "cseq", "timestamp") if status == 100 else ("call-id", "cseq"))
     return response
 
 

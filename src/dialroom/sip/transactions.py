@@ -14,6 +14,7 @@ from dialroom.sip.session.session import Session
 from dialroom.sip.transaction.client import ClientTransaction
 from dialroom.sip.transaction.invite_client import InviteClientTransaction
 from dialroom.sip.transaction.invite_server import InviteServerTransaction
+from dialroom.sip.transaction.machine import State
 from dialroom.sip.transaction.outputs import Deliver, Fail, Output, Transmit
 from dialroom.sip.transaction.server import ServerTransaction
 from dialroom.sip.transaction.timers import Times
@@ -45,6 +46,11 @@ class ServerEntry:
     session: Session | None = None
     answered: bool = False
     scheduled: float | None = None
+
+    def belongs_to(self, session: Session) -> None:
+        """Note which call the request is of."""
+        self.session = session
+        session.serving += 1
 
     @property
     def deadline(self) -> float | None:
@@ -121,10 +127,11 @@ class Transactions:
         return entry
 
     def respond(self, entry: ServerEntry, response: Response, now: float) -> None:
-        """Send a response."""
+        """Send a response; nothing when the transport has failed the transaction before."""
         if response.status >= 200:
             entry.answered = True
-        self.run_server(entry, entry.machine.respond(response.status, bytes(response), now), now)
+        if entry.machine.state is not State.TERMINATED:
+            self.run_server(entry, entry.machine.respond(response.status, bytes(response), now), now)
         if entry.answered:
             entry.request = _FORGOTTEN
 
@@ -179,7 +186,8 @@ class Transactions:
                     self.on_ack(entry, output.message, now)
             elif not isinstance(output, Fail):
                 # A final response that nobody acknowledged changes nothing for us: the session is over already.
-                self.servers.pop(entry.key, None)
+                if self.servers.pop(entry.key, None) is not None and entry.session is not None:
+                    entry.session.serving -= 1
                 if entry.merge_key is not None:
                     self.merged.pop(entry.merge_key, None)
         self.schedule.update(entry)

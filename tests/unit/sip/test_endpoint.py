@@ -63,6 +63,7 @@ def status(side: Side, data: bytes) -> int:
         (request("SUBSCRIBE"), 405, None),
         (request("FROBNICATE"), 501, ("allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK")),
         (request(uri="mailto:a@b"), 416, None),
+        (request(uri="sips:room@us"), 416, None),
         (request(extra="Require: 100rel, foo\r\nRequire: bar\r\n"), 420, ("unsupported", "foo, bar")),
         (request(extra="Content-Type: text/plain\r\n", body="hi"), 415, ("accept", "application/sdp")),
         (
@@ -72,6 +73,7 @@ def status(side: Side, data: bytes) -> int:
         ),
         (request(extra="Max-Forwards: 0\r\n"), 483, None),
         (request(extra="Contact: <sip:second@h>\r\n"), 400, None),
+        (request().replace(b"Contact: <sip:a@192.0.2.1>", b"Contact: <sip:a@192.0.2.1>, <sip:second@h>"), 400, None),
         (request("BYE"), 481, None),
         (request("BYE", to_tag="unknown"), 481, None),
         (request("INVITE", to_tag="unknown"), 481, None),
@@ -359,3 +361,54 @@ def test_no_sequence_of_messages_in_a_call_disturbs_the_endpoint(seed: int) -> N
     endings = [event for event in side.of(session) if type(event).__name__ in ("Ended", "Cancelled", "Failed")]
     assert len(endings) <= 1
     assert not endings or side.of(session)[-1] is endings[0]
+
+
+def test_trying_repeats_the_timestamp_of_the_request() -> None:
+    side = make_side("10.0.0.2")
+    (trying,) = feed(side, request(extra="Timestamp: 54.25\r\n"))
+    assert (trying.status, trying.get("timestamp")) == (100, "54.25")
+
+
+def test_a_full_endpoint_tells_who_asks_by_options() -> None:
+    """§11.2: "the response code chosen MUST be the same that would have been chosen had the request been an INVITE"."""
+    side = make_side("10.0.0.2", max_sessions=0)
+    (answer,) = feed(side, request("OPTIONS"))
+    assert (answer.status, answer.get("retry-after")) == (503, "5")
+
+
+def test_a_refusal_is_repeated_only_as_long_as_a_request_is() -> None:
+    admissions: list[Admission] = [Refuse(403, "a stranger"), Admit()]
+    side = make_side("10.0.0.2", admit=lambda _facts: admissions[0])
+    assert feed(side, request(), now=1.0)[0].status == 403
+    admissions.pop(0)
+    assert feed(side, request(), now=32.0)[0].status == 403
+    assert feed(side, request(), now=66.0)[0].status == 100
+
+
+def test_a_caller_who_cannot_be_reached_for_a_moment_gets_its_answer_again() -> None:
+    side = make_side("10.0.0.2")
+    side.endpoint.receive(request(), PEER, 1.0)
+    (trying,) = side.endpoint.take_sends()
+    assert trying.transaction is not None
+    side.endpoint.transport_failed(trying.transaction, 1.0)
+    side.drain()
+    side.offered[0].accept(ANSWER, 1.0)
+    side.endpoint.handle_timeout(1.5)
+    assert [parse(send.data).status for send in side.endpoint.take_sends()] == [200]  # type: ignore[union-attr]
+
+
+def test_one_call_cannot_take_every_transaction() -> None:
+    side = make_side("10.0.0.2")
+    side.endpoint.receive(request(), PEER, 1.0)
+    side.drain()
+    session = side.offered[0]
+    session.accept(ANSWER, 1.0)
+    side.endpoint.take_sends()
+    statuses = [
+        status(side, request("INFO", branch=f"z9hG4bKinfo{number}", cseq=number, to_tag=session.local_tag))
+        for number in range(2, 1002)
+    ]
+    assert statuses[:100] == [200] * 100
+    assert statuses[-1] == 500
+    assert side.endpoint.counts["transactions"] < 600
+    assert status(side, request("BYE", branch="z9hG4bKbye", cseq=1002, to_tag=session.local_tag)) == 200

@@ -28,7 +28,6 @@ def bye(session: Session, reason: str | None, now: float) -> None:
     unacknowledged = session.unacknowledged if session.phase is Phase.ACCEPTED else None
     session.finish(Ended(reason or "we hung up", "local"))
     if unacknowledged is None:
-        session.unacknowledged = None
         send(session, reason, now)
     else:
         # "the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx response
@@ -57,6 +56,15 @@ def receive(session: Session, transaction: ServerHandle, now: float) -> None:
     refuse_pending(session, now)
     session.finish(Ended("the peer hung up", "remote", reason))
     session.context.release(session)
+
+
+def receive_again(session: Session, transaction: ServerHandle, now: float) -> None:
+    """A BYE in a session that is over: ours crossed it, or waits for an ACK that will not come any more."""
+    session.respond(transaction, 200, now)
+    if session.unacknowledged is not None:
+        session.unacknowledged = None
+        session.timers.clear()
+        session.context.release(session)
 
 
 def refuse_pending(session: Session, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dialroom.sip.dtmf_info import DTMF_TYPES
 from dialroom.sip.errors import LocalError
 from dialroom.sip.session import requests
 from dialroom.sip.session.context import ServerHandle
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 
 def receive(session: Session, transaction: ServerHandle, now: float) -> None:
-    """An INFO; one without a body is a sign of life."""
+    """An INFO; one without a body is a sign of life.
+
+    RFC 6086 §4.2.2: one "associated with an Info Package that the UA has not indicated willingness to receive" is 469.
+    Digits are taken all the same.
+    """
     request = transaction.request
+    if request.get("info-package") is not None and request.content_type not in DTMF_TYPES:
+        session.respond(transaction, 469, now, headers=(("Recv-Info", ""),))
+        return
     session.respond(transaction, 200, now)
     if request.body:
         session.emit(Info(request.get("content-type") or "", request.body))

@@ -19,10 +19,10 @@ def receive_invite(session: Session, transaction: ServerHandle, now: float) -> N
     """A re-INVITE."""
     if not may_offer(session, transaction, now):
         return
+    take(session, transaction, "INVITE")
     if session.unacknowledged is not None:
         # The peer can only have sent this after our 2xx: its ACK was lost.
         accept_op.acknowledged(session, now)
-    take(session, transaction, "INVITE")
 
 
 def may_offer(session: Session, transaction: ServerHandle, now: float) -> bool:

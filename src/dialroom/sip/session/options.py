@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dialroom.sip.message import Response
     from dialroom.sip.session.session import Session
 
-_GONE = frozenset({404, 408, 410, 480, 481, 503})
-"""Statuses that say nobody is there. Any other answer, also a refusal, is a sign of life."""
+_GONE = frozenset({404, 408, 410, 480, 481})
+"""Answers that say nobody is there (RFC 5057 §5.1). Any other, also a refusal, is a sign of life."""
 
 
 def receive(session: Session, transaction: ServerHandle, now: float) -> None:
@@ -31,9 +31,9 @@ def probe(session: Session, now: float) -> None:
     if session.phase not in (Phase.ACCEPTED, Phase.ESTABLISHED):
         raise LocalError("the call has not been answered")
 
-    def final(_response: Response | None, status: int, _source: Address, _now: float) -> None:
+    def final(response: Response | None, status: int, _source: Address, _now: float) -> None:
         if session.phase is Phase.ENDED:
             return
-        session.emit(ProbeFailed(status) if status in _GONE else ProbeAnswered())
+        session.emit(ProbeFailed(status) if response is None or status in _GONE else ProbeAnswered())
 
     requests.send(session, "OPTIONS", now, final, headers=(("Accept", "application/sdp"),))

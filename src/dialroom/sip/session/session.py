@@ -65,6 +65,8 @@ class Session:
     outgoing: invite_op.OutgoingInvite | None = None
     reinviting: reinvite_op.OutgoingReinvite | None = None
     queued_reinvite: reinvite_op.QueuedReinvite | None = None
+    serving: int = 0
+    """Server transactions of this call that are remembered."""
     timers: dict[SessionTimer, float] = field(default_factory=dict)
     scheduled: float | None = None
     """Kept by the endpoint's schedule."""
@@ -171,7 +173,7 @@ class Session:
             raise SipError("the call has no dialog", status=481, partial=request)
         if self.phase is Phase.ENDED:
             if request.method == "BYE":
-                self.context.respond(transaction, respond_to(request, 200), now)
+                bye_op.receive_again(self, transaction, now)
                 return
             raise SipError("the call is over", status=481, partial=request)
         dialog = self.dialog.receive(request, transaction.source)
@@ -250,6 +252,9 @@ class Session:
             response.add("Contact", self.context.contact(transaction.source))
             response.add("Allow", ALLOW)
             response.add("Supported", "100rel")
+        if status == 488:
+            # §13.3.1.3: it "SHOULD include a Warning header field value explaining why the offer was rejected"
+            response.add("Warning", '305 dialroom "Incompatible media format"')
         for name, value in headers:
             response.add(name, value)
         response.add("Server", self.context.user_agent)
@@ -262,6 +267,7 @@ class Session:
         self.phase = Phase.ENDED
         self.offer = None
         self.offered = False
+        self.unacknowledged = None
         self.queued_reinvite = None
         self.timers.clear()
         self.context.reschedule(self)

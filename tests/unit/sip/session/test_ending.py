@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from dialroom.sip.message import Request
 from dialroom.sip.session.events import (
     Ended,
 )
@@ -101,3 +104,38 @@ def test_methods_that_come_too_late_do_nothing() -> None:
     everything(caller, pair.now)
     pair.run(1)
     assert len(pair.wire) == count
+
+
+def test_a_bye_that_crosses_ours_waiting_for_its_ack_ends_all_of_it() -> None:
+    pair = Pair()
+    pair.passes = lose("ACK")
+    caller = pair.call()
+    pair.run(0.1)
+    callee = pair.bob.offered[0]
+    callee.accept(ANSWER, pair.now)
+    pair.run(0.1)
+    callee.bye("bye", pair.now)
+    caller.bye(None, pair.now)
+    pair.run(0.1)
+    answers = len(pair.sent("200 INVITE"))
+    pair.run(100)
+    assert len(pair.sent("200 INVITE")) == answers
+    assert not pair.sent("BYE", pair.bob)
+    assert pair.quiet()
+
+
+def test_an_ack_that_comes_after_the_end_does_not_end_the_call_again() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lambda message: not isinstance(message, Request) or message.method == "INVITE"
+    callee.info("application/dtmf", b"5", pair.now)
+    pair.run(5)
+    caller.reinvite(OTHER, pair.now)
+    pair.run(0.1)
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(28)
+    assert pair.bob.of(callee)[-1] == Ended("the peer does not answer any more", "timeout")
+    byes = {bye.cseq.number for bye in pair.sent("BYE", pair.bob)}
+    callee.receive_ack(cast(Request, pair.sent("ACK")[-1]), pair.now)
+    pair.flush()
+    assert {bye.cseq.number for bye in pair.sent("BYE", pair.bob)} == byes

@@ -10,7 +10,7 @@ from dialroom.sip.session.events import (
     RemoteAnswer,
 )
 from dialroom.sip.session.state import Phase
-from tests.unit.sip.pair import ANSWER, OFFER, OTHER, TRANSPORTS, Pair
+from tests.unit.sip.pair import ANSWER, OFFER, OTHER, TRANSPORTS, Pair, lose
 
 
 @TRANSPORTS
@@ -158,3 +158,37 @@ def test_a_peer_that_forgot_the_call_ends_it_when_asked_to_change_it() -> None:
     callee.reinvite(OTHER, pair.now)
     pair.run(1)
     assert pair.bob.of(callee)[-1] == Ended("the peer does not know the call any more", "remote")
+
+
+def test_a_refused_description_says_by_a_warning_what_was_wrong_with_it() -> None:
+    """§13.3.1.3: a 488 "SHOULD include a Warning header field value explaining why the offer was rejected"."""
+    pair = Pair()
+    caller, callee = pair.connected()
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    callee.reject_offer(488, pair.now)
+    pair.call()
+    pair.run(1)
+    pair.bob.offered[-1].reject(488, None, (), pair.now)
+    pair.run(1)
+    warnings = [answer.get("warning") for answer in pair.sent("488 INVITE")]
+    assert warnings == ['305 dialroom "Incompatible media format"'] * 2
+
+
+def test_a_change_of_ours_that_waits_is_not_sent_across_one_of_the_peer() -> None:
+    pair = Pair()
+    pair.passes = lose("ACK")
+    caller = pair.call()
+    pair.run(0.1)
+    callee = pair.bob.offered[0]
+    callee.accept(ANSWER, pair.now)
+    pair.run(0.1)
+    callee.reinvite(OTHER, pair.now)
+    caller.reinvite(OTHER, pair.now)
+    pair.run(0.1)
+    assert pair.bob.of(callee)[-1] == Offer(OTHER, "INVITE")
+    assert not pair.sent("INVITE", pair.bob)
+    pair.passes = lambda _message: True
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(1)
+    assert pair.sent("INVITE", pair.bob)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dialroom.sip.address import Address
 from dialroom.sip.session.events import (
+    Acknowledged,
     Info,
     ProbeAnswered,
     ProbeFailed,
 )
+from dialroom.sip.session.requests import send
 from dialroom.sip.session.state import Phase
 from tests.unit.sip.pair import Pair, lose
 
@@ -59,3 +63,34 @@ def test_requests_out_of_order_are_refused() -> None:
     pair.run(1)
     assert pair.sent("500 INFO")
     assert callee.phase is Phase.ESTABLISHED
+
+
+def test_a_peer_too_busy_to_answer_a_probe_is_still_there() -> None:
+    """RFC 5057 §5.1: 503 concerns the one transaction, not the dialog."""
+    pair = Pair()
+    _caller, callee = pair.connected()
+    pair.alice.endpoint._config = replace(pair.alice.endpoint._config, max_transactions=0)
+    callee.probe(pair.now)
+    pair.run(1)
+    assert pair.sent("503 OPTIONS")
+    assert pair.bob.of(callee)[-1] == ProbeAnswered()
+
+
+def test_an_info_of_a_package_we_did_not_ask_for_is_469() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    send(caller, "INFO", pair.now, lambda *_: None, headers=(("Info-Package", "conference"),), body=b"x")
+    pair.run(1)
+    (refusal,) = pair.sent("469 INFO")
+    assert refusal.get("recv-info") == ""
+    assert pair.bob.of(callee) == [Acknowledged(None)]
+
+
+def test_digits_by_info_count_whatever_package_they_name() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    headers = (("Info-Package", "dtmf"),)
+    content_type = "Application/DTMF-Relay; charset=utf-8"
+    send(caller, "INFO", pair.now, lambda *_: None, headers=headers, content_type=content_type, body=b"Signal=5")
+    pair.run(1)
+    assert pair.bob.of(callee)[-1] == Info(content_type, b"Signal=5")
