@@ -13,6 +13,7 @@ from dialroom.core.errors import CodeTaken, Conflict, NotFound, NumberTaken, Slu
 from dialroom.core.paging import Page
 from dialroom.rooms.values import Gateway, Number, Organisation, Room
 from dialroom.store.database import Database
+from dialroom.store.dialled import Dialled
 from dialroom.store.paging import read_page
 from dialroom.store.tables import (
     gateways,
@@ -80,9 +81,10 @@ class SqlOrganisations:
 class SqlRooms:
     """`RoomStore`."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, dialled: Dialled) -> None:
         self._database = database
         self._vault = vault
+        self._dialled = dialled
 
     async def find(self, organisation: str, room: str) -> Room | None:
         query = select(rooms).where(rooms.c.organisation == organisation, rooms.c.id == room)
@@ -153,7 +155,9 @@ class SqlRooms:
             connection.execute(pointing.values(room=None))
             return int(connection.execute(query).rowcount)
 
-        if await self._database.write(work) == 0:
+        deleted = await self._database.write(work)
+        self._dialled.changed()
+        if deleted == 0:
             raise NotFound(f"There is no room {room!r}.")
 
     def row(self, room: Room) -> dict[str, Any]:
@@ -206,8 +210,9 @@ class SqlRooms:
 class SqlNumbers:
     """`NumberStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, dialled: Dialled) -> None:
         self._database = database
+        self._dialled = dialled
 
     async def find(self, organisation: str, number: str) -> Number | None:
         query = select(numbers).where(numbers.c.organisation == organisation, numbers.c.id == number)
@@ -215,6 +220,9 @@ class SqlNumbers:
         return number_value(row) if row else None
 
     async def dialled(self, number: str) -> tuple[Number, ...]:
+        return await self._dialled.find(number, self._read_dialled)
+
+    async def _read_dialled(self, number: str) -> tuple[Number, ...]:
         query = select(numbers).where(numbers.c.number == number).order_by(numbers.c.created_at, numbers.c.id)
         return tuple(number_value(row) for row in await self._database.read(lambda c: c.execute(query).all()))
 
@@ -234,6 +242,7 @@ class SqlNumbers:
             await self._database.write(lambda c: c.execute(insert(numbers), values))
         except IntegrityError as error:
             raise NumberTaken(f"The number {number.number} is already set up.") from error
+        self._dialled.changed()
 
     async def change(self, number: Number) -> None:
         query = update(numbers).where(numbers.c.organisation == number.organisation, numbers.c.id == number.id)
@@ -242,12 +251,15 @@ class SqlNumbers:
             changed = await self._database.write(lambda c: c.execute(query.values(values)).rowcount)
         except IntegrityError as error:
             raise NumberTaken(f"The number {number.number} is already set up.") from error
+        self._dialled.changed()
         if changed == 0:
             raise NotFound(f"There is no number {number.id!r}.")
 
     async def delete(self, organisation: str, number: str) -> None:
         query = delete(numbers).where(numbers.c.organisation == organisation, numbers.c.id == number)
-        if await self._database.write(lambda c: c.execute(query).rowcount) == 0:
+        deleted = await self._database.write(lambda c: c.execute(query).rowcount)
+        self._dialled.changed()
+        if deleted == 0:
             raise NotFound(f"There is no number {number!r}.")
 
 

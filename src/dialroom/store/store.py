@@ -26,6 +26,7 @@ from dialroom.rooms.values import Number, Organisation, Room
 from dialroom.store.access import SqlGuesses, SqlIdempotency, SqlKeys, key_row
 from dialroom.store.calls import SqlCalls
 from dialroom.store.database import Database
+from dialroom.store.dialled import Dialled
 from dialroom.store.meetings import SqlMeetings
 from dialroom.store.migrate import migrate
 from dialroom.store.rooms import SqlGateways, SqlNumbers, SqlOrganisations, SqlRooms, number_row
@@ -57,8 +58,9 @@ class Store:
         self.bus = bus
         self._database = database
         self.organisations = SqlOrganisations(database, vault)
-        self.rooms = SqlRooms(database, vault)
-        self.numbers = SqlNumbers(database)
+        dialled = Dialled()
+        self.rooms = SqlRooms(database, vault, dialled)
+        self.numbers = SqlNumbers(database, dialled)
         self.gateways = SqlGateways(database, vault)
         self.meetings = SqlMeetings(database, self.rooms)
         self.calls = SqlCalls(database)
