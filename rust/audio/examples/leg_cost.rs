@@ -92,8 +92,9 @@ fn steps() {
         let quiet: Vec<i16> = pcm.iter().map(|s| s / 8).collect();
         mix.clear();
         (0..3).for_each(|_| mix.add(&quiet));
-        let n_minus_1 =
-            per_call(|_| mix.render(Some(black_box(&quiet)), Gain::UNITY, &mut limiter, black_box(&mut out)));
+        let mut own = Mix::new(len);
+        own.add(&quiet);
+        let n_minus_1 = per_call(|_| mix.render(Some(black_box(&own)), Gain::UNITY, &mut limiter, black_box(&mut out)));
         mix.clear();
         (0..3).for_each(|_| mix.add(&[20_000; 320][..len]));
         let limited = per_call(|_| mix.render(None, Gain::UNITY, &mut limiter, black_box(&mut out)));

@@ -8,7 +8,8 @@ use common::World;
 use common::phone::Phone;
 use dialroom_audio::rtp::rtcp::RtcpItem;
 use dialroom_media::latch::CONSISTENT_PACKETS;
-use dialroom_protocol::{CodecName, Command, Direction, Event, PlayItem, PlaybackEnd, RefusalCode};
+use dialroom_media::outbox::Tap;
+use dialroom_protocol::{CodecName, Command, Direction, Event, PlayItem, PlaybackEnd, RecordingDirection, RefusalCode};
 
 const LOUD: f64 = 2500.0;
 const QUIET: f64 = 150.0;
@@ -327,6 +328,46 @@ fn what_is_played_to_one_leg_is_not_heard_by_others_and_the_room_goes_on_quieter
     assert_eq!(world.count_events(ended), 1);
     world.listen(500);
     assert!(world.phones[one].hears(1000.0) > LOUD, "the room is as loud as before");
+}
+
+#[test]
+fn a_loud_prompt_over_a_loud_room_is_not_cut_off_at_full_scale() {
+    let mut world = World::new();
+    world.open_bridge("room");
+    for (number, tone) in [(1, 400.0), (2, 700.0), (3, 1300.0)] {
+        world.call_into("room", Phone::new(number, tone));
+    }
+    world.call_into("room", Phone::new(4, 1900.0).silent());
+    world.perform(Command::SetLegGain { leg: "leg 4".into(), gain: 20.0 });
+    world.perform(Command::Play {
+        leg: "leg 4".into(),
+        playback: "p".into(),
+        items: vec![PlayItem::Tone { frequency: 1000.0, duration: 60_000, level: -4.0 }],
+        repeat: true,
+    });
+    world.run(600);
+    world.perform(Command::StartRecording {
+        recording: "r".into(),
+        leg: "leg 4".into(),
+        path: "unused".into(),
+        direction: RecordingDirection::Told,
+    });
+    world.run(1000);
+    let told: Vec<i16> = world
+        .taps
+        .iter()
+        .filter_map(|tap| match tap {
+            Tap::Frame { length, samples, .. } => Some(&samples[..*length]),
+            _ => None,
+        })
+        .flatten()
+        .copied()
+        .collect();
+    assert!(told.len() >= 7500, "{} samples", told.len());
+    assert!(common::tone_power(&told, 1000.0, 8000.0) > 8000.0, "the prompt is heard");
+    assert!(common::tone_power(&told, 700.0, 8000.0) > 2000.0, "and so is the room");
+    let full = |sample: &i16| sample.unsigned_abs() > 32_500;
+    assert!(!told.windows(2).any(|pair| pair.iter().all(full)), "nothing is cut off");
 }
 
 #[test]

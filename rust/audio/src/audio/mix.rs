@@ -46,10 +46,10 @@ impl Mix {
         self.len
     }
 
-    /// Writes what one listener hears: the sum without `own` (exactly the samples that were added), by `gain`, limited.
+    /// Writes what one listener hears: the sum without `own` (voices that were added here too), by `gain`, limited.
     /// `out` must hold [`frame_len`](Self::frame_len) samples; a shorter one is filled as far as it goes.
-    pub fn render(&self, own: Option<&[i16]>, gain: Gain, limiter: &mut Limiter, out: &mut [i16]) {
-        let heard = self.voices - u32::from(own.is_some() && self.voices > 0);
+    pub fn render(&self, own: Option<&Mix>, gain: Gain, limiter: &mut Limiter, out: &mut [i16]) {
+        let heard = self.voices.saturating_sub(own.map_or(0, Self::voices));
         if heard == 0 {
             out.fill(0);
             limiter.relax();
@@ -58,27 +58,39 @@ impl Mix {
         if heard == 1 && gain == Gain::UNITY && limiter.is_relaxed() {
             return self.copy_without(own, out);
         }
-        let mut block = [0i32; MAX_SAMPLES];
-        let block = &mut block[..self.len.min(out.len())];
-        block.copy_from_slice(&self.sum[..block.len()]);
+        limiter.limit(&self.without(own, gain)[..self.len.min(out.len())], out);
+    }
+
+    /// Writes what one listener hears while `over` is played to it alone: the sum as by [`render`](Self::render), and
+    /// `over` as loud as it is, limited together.
+    pub fn render_under(&self, over: &[i16], own: Option<&Mix>, gain: Gain, limiter: &mut Limiter, out: &mut [i16]) {
+        let mut block = self.without(own, gain);
+        for (sample, &over) in block.iter_mut().zip(over) {
+            *sample += i32::from(over);
+        }
+        limiter.limit(&block[..self.len.min(out.len())], out);
+    }
+
+    fn without(&self, own: Option<&Mix>, gain: Gain) -> [i32; MAX_SAMPLES] {
+        let mut block = self.sum;
         if let Some(own) = own {
-            for (sample, &own) in block.iter_mut().zip(own) {
-                *sample -= i32::from(own);
+            for (sample, own) in block[..self.len].iter_mut().zip(&own.sum[..self.len]) {
+                *sample -= own;
             }
         }
         if gain != Gain::UNITY {
-            block.iter_mut().for_each(|sample| *sample = gain.scale(*sample));
+            block[..self.len].iter_mut().for_each(|sample| *sample = gain.scale(*sample));
         }
-        limiter.limit(block, out);
+        block
     }
 
     /// One voice is left and it was `i16`: nothing to limit.
-    fn copy_without(&self, own: Option<&[i16]>, out: &mut [i16]) {
+    fn copy_without(&self, own: Option<&Mix>, out: &mut [i16]) {
         match own {
             None => out.iter_mut().zip(&self.sum[..self.len]).for_each(|(out, &sum)| *out = sum as i16),
             Some(own) => {
-                for ((out, &sum), &own) in out.iter_mut().zip(&self.sum[..self.len]).zip(own) {
-                    *out = (sum - i32::from(own)) as i16;
+                for ((out, sum), own) in out.iter_mut().zip(&self.sum[..self.len]).zip(&own.sum) {
+                    *out = (sum - own) as i16;
                 }
             }
         }
@@ -151,6 +163,12 @@ mod tests {
         prop::collection::vec(any::<i16>(), 160)
     }
 
+    fn only(voice: &[i16]) -> Mix {
+        let mut mix = Mix::new(voice.len());
+        mix.add(voice);
+        mix
+    }
+
     proptest! {
         #[test]
         fn each_speaker_hears_exactly_the_others(a in voice(), b in voice()) {
@@ -158,7 +176,7 @@ mod tests {
             mix.add(&a);
             mix.add(&b);
             let mut out = [0; 160];
-            mix.render(Some(&a), Gain::UNITY, &mut Limiter::default(), &mut out);
+            mix.render(Some(&only(&a)), Gain::UNITY, &mut Limiter::default(), &mut out);
             prop_assert_eq!(&out[..], &b[..]);
         }
 
@@ -217,6 +235,40 @@ mod tests {
     }
 
     #[test]
+    fn two_loud_voices_of_ones_own_are_taken_out_exactly() {
+        let (mut mix, mut own) = (Mix::new(160), Mix::new(160));
+        for loud in [[30_000; 160], [25_000; 160]] {
+            mix.add(&loud);
+            own.add(&loud);
+        }
+        mix.add(&[700; 160]);
+        let mut out = [0; 160];
+        mix.render(Some(&own), Gain::UNITY, &mut Limiter::default(), &mut out);
+        assert_eq!(out, [700; 160]);
+    }
+
+    #[test]
+    fn a_loud_prompt_over_a_loud_room_is_limited_and_not_cut_off() {
+        let tone = |frequency: f64, amplitude: f64| -> Vec<i16> {
+            let turn = |i: i32| std::f64::consts::TAU * frequency * f64::from(i) / 8000.0;
+            (0..160).map(|i| (amplitude * turn(i).sin()) as i16).collect()
+        };
+        let mut mix = Mix::new(160);
+        (0..3).for_each(|_| mix.add(&tone(500.0, 30_000.0)));
+        let (prompt, mut limiter, mut out) = (tone(1000.0, 32_000.0), Limiter::default(), [0; 160]);
+        for _ in 0..5 {
+            mix.render_under(&prompt, None, Gain::from_db(-14), &mut limiter, &mut out);
+            assert!(out.iter().all(|sample| sample.unsigned_abs() <= 32_001));
+        }
+        // Steady by now: everything by one factor, so nothing is there that was not there before.
+        let wanted = tone(500.0, 3.0 * 30_000.0 * 10f64.powf(-14.0 / 20.0));
+        for ((&out, &room), &prompt) in out.iter().zip(&wanted).zip(&prompt) {
+            let expected = (f64::from(room) + f64::from(prompt)) * f64::from(limiter.gain());
+            assert!((f64::from(out) - expected).abs() < 200.0, "{out} instead of {expected}");
+        }
+    }
+
+    #[test]
     fn an_empty_room_is_silent_and_so_is_a_room_of_oneself() {
         let mut mix = Mix::new(160);
         let mut out = [7; 160];
@@ -224,7 +276,7 @@ mod tests {
         assert_eq!(out, [0; 160]);
         mix.add(&[500; 160]);
         let mut out = [7; 160];
-        mix.render(Some(&[500; 160]), Gain::UNITY, &mut Limiter::default(), &mut out);
+        mix.render(Some(&only(&[500; 160])), Gain::UNITY, &mut Limiter::default(), &mut out);
         assert_eq!(out, [0; 160]);
         mix.clear();
         assert_eq!(mix.voices(), 0);

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use dialroom_audio::audio::frame::{Frame, MAX_SAMPLES, Rate};
+use dialroom_audio::audio::frame::{Frame, Rate};
 use dialroom_audio::audio::mix::Mix;
 use dialroom_protocol::PlaybackEnd;
 use slotmap::SlotMap;
@@ -137,7 +137,7 @@ impl Bridge {
         };
         let Self { voices, announcements, groups, narrow, wide, ticks, .. } = self;
         let mix = if codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
-        let own = Own::collect(key, leg, voices, announcements);
+        let own = own_voices(key, leg, voices, announcements);
         let kind = Kind { codec, ptime, gain: leg.gain };
         if own.is_none() && leg.playback.is_none() {
             match group::find(groups, kind, *ticks, mix) {
@@ -153,7 +153,7 @@ impl Bridge {
         if std::mem::take(&mut leg.shared) {
             resume(leg, groups, kind);
         }
-        render_own(leg, mix, own.as_ref().map(Own::samples), outbox);
+        render_own(leg, mix, own.as_ref(), outbox);
         tap(leg.told_tap, leg.stream.as_ref().map(|stream| &stream.told), outbox);
         leg.send_own(outbox);
     }
@@ -178,33 +178,18 @@ impl Bridge {
     }
 }
 
-/// What a leg must not hear: its own voice, and announcements that are not for it.
-struct Own {
-    sum: [i16; MAX_SAMPLES],
-    length: usize,
-}
-
-impl Own {
-    /// None for most: who only listens hears all.
-    fn collect(key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<Self> {
-        let participant = leg.membership.as_ref().map(|membership| &membership.participant);
-        let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
-        let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
-        let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
-        parts.peek()?;
-        let rate = leg.rate();
-        let mut own = Self { sum: [0; MAX_SAMPLES], length: rate.frame_len() };
-        for part in parts {
-            for (sum, sample) in own.sum.iter_mut().zip(part.at(rate).samples()) {
-                *sum = sum.saturating_add(*sample);
-            }
-        }
-        Some(own)
-    }
-
-    fn samples(&self) -> &[i16] {
-        &self.sum[..self.length]
-    }
+/// What a leg must not hear: its own voice, and announcements that are not for it. None for most: who only listens
+/// hears all.
+fn own_voices(key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<Mix> {
+    let participant = leg.membership.as_ref().map(|membership| &membership.participant);
+    let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
+    let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
+    let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
+    parts.peek()?;
+    let rate = leg.rate();
+    let mut own = Mix::new(rate.frame_len());
+    parts.for_each(|part| own.add(part.at(rate).samples()));
+    Some(own)
 }
 
 /// Makes the leg's own packets begin where the shared ones stopped.
@@ -215,20 +200,17 @@ fn resume(leg: &mut Leg, groups: &[ListenerGroup], kind: Kind) {
 }
 
 /// Mixes what only this leg hears into its `told` frame.
-fn render_own(leg: &mut Leg, mix: &Mix, own: Option<&[i16]>, outbox: &mut Outbox) {
+fn render_own(leg: &mut Leg, mix: &Mix, own: Option<&Mix>, outbox: &mut Outbox) {
     let Some(stream) = &mut leg.stream else {
         return;
     };
     let Some(playback) = &mut leg.playback else {
         return mix.render(own, leg.gain, &mut stream.limiter, stream.told.samples_mut());
     };
-    let mut room = Frame::silent(stream.told.rate());
+    let mut prompt = Frame::silent(stream.told.rate());
+    let ended = playback.fill(&mut prompt);
     let ducked = leg.gain.step(DUCK_DB);
-    mix.render(own, ducked, &mut stream.limiter, room.samples_mut());
-    let ended = playback.fill(&mut stream.told);
-    for (told, room) in stream.told.samples_mut().iter_mut().zip(room.samples()) {
-        *told = told.saturating_add(*room);
-    }
+    mix.render_under(prompt.samples(), own, ducked, &mut stream.limiter, stream.told.samples_mut());
     if ended {
         leg.end_playback(PlaybackEnd::Finished, &mut outbox.events);
     }
