@@ -152,6 +152,8 @@ class SipLeg:
         except MediaLost as error:
             raise await self._refuse(503, "media_lost", str(error)) from error
         self._check()
+        if self._invite.over:
+            raise LegGoneError  # what ended it is on its way to `run`
         self._invite.accept(sdp)
         self._answered = True
         await self._journal.answered(self._id, self._side.codec)
@@ -297,6 +299,10 @@ class SipLeg:
             case Acknowledged(sdp):
                 if sdp is not None:
                     await self._remote_answered(sdp)
+                elif self._side.state.offered:
+                    # RFC 3261 §13.2.1: an offer in the 2xx MUST have its answer in the ACK
+                    await self._journal.note("answer_unusable", "the ACK brought no answer to our offer")
+                    await self.hang_up("media_refused")
                 self._journal.acknowledged()
             case RemoteAnswer(sdp):
                 await self._remote_answered(sdp)
@@ -310,22 +316,27 @@ class SipLeg:
                 await self._journal.signalled()
 
     async def _offered(self, sdp: bytes | None) -> None:
-        before = self._side.state.agreed
+        before = self._side.state
         try:
-            if sdp is None:
-                self._invite.answer_offer(self._side.offer())
-            else:
-                answer = self._side.answer(sdp)
+            ours = self._side.offer() if sdp is None else self._side.answer(sdp)
+            if sdp is not None:
                 await self._configure()
-                self._invite.answer_offer(answer)
         except NoCommonMediaError as error:
             self._invite.reject_offer(488)
             await self._journal.note("media_change_refused", str(error))
             return
         except MediaError:
+            self._side.state = before
             self._invite.reject_offer(500)
             raise
-        await self._changed(before)
+        if not self._invite.offered:
+            # The peer cancelled its re-INVITE meanwhile: "the session parameters MUST remain unchanged, as if no
+            # re-INVITE had been issued" (RFC 3261 §14.1).
+            self._side.state = before
+            await self._configure()
+            return
+        self._invite.answer_offer(ours)
+        await self._changed(before.agreed)
 
     async def _remote_answered(self, sdp: bytes) -> None:
         before = self._side.state.agreed

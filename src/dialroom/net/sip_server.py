@@ -24,7 +24,7 @@ from dialroom.sip.happenings import Happening, SessionHappened, SessionOffered
 from dialroom.sip.headers.name_addr import NameAddr
 from dialroom.sip.session.events import Cancelled, Ended, Failed, Info, SessionEvent
 from dialroom.sip.session.session import Session
-from dialroom.sip.session.state import SessionState
+from dialroom.sip.session.state import Phase, SessionState
 from dialroom.sip.transactions import Send
 
 log = structlog.get_logger(__name__)
@@ -328,6 +328,16 @@ class InviteSession:
     def local_sdp(self) -> bytes | None:
         """Our latest session description."""
         return self._session.local_sdp
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended; the event that says how may not have been read yet."""
+        return self._session.phase is Phase.ENDED
+
+    @property
+    def offered(self) -> bool:
+        """Whether an `Offer` still waits for its answer; the peer may take it back."""
+        return self._session.offer is not None
 
     @property
     def state(self) -> SessionState:

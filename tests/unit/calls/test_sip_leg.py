@@ -1,0 +1,99 @@
+"""What crosses between signalling and media: offers nobody answers, changes that fail half way, a call given up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dialroom.calls.sip_leg import SipLeg
+from dialroom.core.ending import Ending
+from dialroom.media.protocol import Command, ConfigureLeg
+from dialroom.sip.session.events import Ended, OfferRejected, RemoteAnswer, SessionEvent
+from dialroom.sip.session.invite import acknowledge_with
+
+from .switchboard_room import OFFER, House, SipCaller, until
+
+
+async def test_an_ack_that_leaves_our_offer_without_an_answer_ends_the_call(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port, sdp=None)
+    await caller.answered()
+    session = caller.invite._session
+    caller.sip.act(session, lambda now: acknowledge_with(session, None, now))
+    await caller.hears(Ended)
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "media_refused", 200, "network")
+    assert house.media.legs == {}
+
+
+async def test_a_reinvite_that_the_media_plane_cannot_follow_leaves_the_call_as_it_was(
+    house: House, caller: SipCaller
+) -> None:
+    caller.dial(house.port)
+    first = await caller.answered()
+    house.media.refuse_next(ConfigureLeg, "bad_value")
+    changed = OFFER.replace(b"1 1 IN", b"1 2 IN").replace(b"audio 40000 RTP/AVP 0 8", b"audio 41000 RTP/AVP 8")
+    caller.invite.reinvite(changed)
+    assert (await caller.hears(OfferRejected)).status == 500
+    caller.invite.reinvite(OFFER)
+    assert (await caller.hears(RemoteAnswer)).sdp == first
+    record = await house.recorded(lambda each: each.state == "answered")
+    assert [step.what for step in record.steps].count("media_changed") == 0
+
+
+async def test_a_reinvite_cancelled_while_the_media_change_leaves_the_call_as_it_was(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    perform, changing, go_on = house.media.perform, asyncio.Event(), asyncio.Event()
+
+    async def slow(command: Command) -> None:
+        if isinstance(command, ConfigureLeg) and not changing.is_set():
+            changing.set()
+            await go_on.wait()
+        await perform(command)
+
+    monkeypatch.setattr(house.media, "perform", slow)
+    changed = OFFER.replace(b"1 1 IN", b"1 2 IN").replace(b"audio 40000", b"audio 41000")
+    caller.invite.reinvite(changed)
+    await changing.wait()
+    reinvite = list(caller.sip._running()._transactions.clients.values())[-1]
+    caller.sip._running().cancel(reinvite, None, caller.sip._now())
+    caller.sip._flush()
+    assert (await caller.hears(OfferRejected)).status == 487
+    go_on.set()
+    await until(lambda: len(house.media.sent(ConfigureLeg)) == 3)
+    ports = [command.media.remote_rtp_port for command in house.media.sent(ConfigureLeg)]
+    assert ports == [40000, 41000, 40000]
+    assert [step.what for step in house.record.steps].count("media_changed") == 0
+
+
+async def test_a_call_cancelled_in_the_moment_of_its_answer_is_not_on_record_as_answered(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, go_on = asyncio.Event(), asyncio.Event()
+    perform, tell = house.media.perform, SipLeg._signalled
+
+    async def slow(command: Command) -> None:
+        await perform(command)
+        if isinstance(command, ConfigureLeg):
+            opened.set()
+            await go_on.wait()
+
+    async def late(leg: SipLeg, event: SessionEvent) -> None:
+        (call,) = house.switchboard._running.values()
+        assert call._flow is not None
+        go_on.set()  # the flow answers before it was told of the CANCEL
+        await asyncio.wait({call._flow}, timeout=2)
+        await tell(leg, event)
+
+    monkeypatch.setattr(house.media, "perform", slow)
+    monkeypatch.setattr(SipLeg, "_signalled", late)
+    caller.dial(house.port)
+    await opened.wait()
+    caller.invite.cancel()
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("cancelled", "caller_cancelled", 487, "caller")
+    assert record.answered_at is None
+    assert "call.answered" not in house.calls.told
