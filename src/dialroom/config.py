@@ -109,6 +109,14 @@ class Config(BaseSettings):
     public_url: str = Field(
         "", description="How browsers reach us, for links; empty: from `http_host` and `http_port`."
     )
+    trusted_proxies: Networks = Field(
+        (), description="Proxies whose `X-Forwarded-For` says who a visitor is; empty: nobody's is believed."
+    )
+    sockets_per_address: int = Field(
+        200, ge=1, description="Room and live sockets at once from one address, loopback aside."
+    )
+    sockets_per_organisation: int = Field(5000, ge=1, description="Room sockets at once of one organisation.")
+    live_sockets_per_organisation: int = Field(100, ge=1, description="Live sockets at once of one organisation.")
     allowed_origins: Texts = Field((), description="Origins of other web pages that may open the room socket.")
 
     sip_host: str = Field("0.0.0.0", description="Address SIP listens on, UDP and TCP.")  # noqa: S104
@@ -120,6 +128,14 @@ class Config(BaseSettings):
         description="Whose calls are taken without a gateway.",
     )
     sip_strangers: Literal["403", "drop"] = Field("403", description="What others get: 403, or no answer at all.")
+    max_calls: int = Field(5000, ge=1, description="Calls at once; further ones get 503.")
+    outside_calls_per_organisation: int = Field(
+        2000, ge=1, description="Calls at once of one organisation that are not in a room yet; further ones get 486."
+    )
+    outside_calls_per_address: int = Field(
+        200, ge=1, description="The same from one address without a gateway, loopback aside."
+    )
+    outside_calls_per_caller: int = Field(20, ge=1, description="The same of one caller's number.")
     rtp_ports: Annotated[tuple[Port, Port], NoDecode, BeforeValidator(_port_range)] = Field(
         (20000, 29999), description="Ports for the phones' media."
     )

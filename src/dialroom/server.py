@@ -29,6 +29,7 @@ from dialroom.calls.adopt import Adoption, events_seen, instance_seen
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.explainer import Explainer
 from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.limits import LobbyLimits
 from dialroom.calls.ports import RunningCall
 from dialroom.calls.switchboard import Desk, Switchboard
 from dialroom.config import Config
@@ -164,7 +165,7 @@ class Server:
 
     async def _build_calls(self, prompts: Prompts, snapshot: Snapshot) -> None:
         config, store = self.config, self.store
-        gatekeeper = Gatekeeper(store.gateways, config.sip_allowed_networks, config.sip_strangers)
+        gatekeeper = Gatekeeper(store.gateways, config.sip_allowed_networks, config.sip_strangers, self.clock)
         await gatekeeper.refresh()
         clips = ClipShelf(self.media, prompts)
         clips.holds(snapshot)
@@ -182,6 +183,12 @@ class Server:
             house=(await store.organisations.list())[0].id,
             media_host=self._media_host,
             dial_in=DialInSettings(wait_limit=float(config.dial_in_wait_seconds)),
+            max_calls=config.max_calls,
+            lobby=LobbyLimits(
+                organisation=config.outside_calls_per_organisation,
+                address=config.outside_calls_per_address,
+                caller=config.outside_calls_per_caller,
+            ),
         )
         self.switchboard = Switchboard(desk)
 
@@ -302,6 +309,7 @@ class Server:
         self._closing.push_async_callback(http.close)
         self._run(Deliverer(self.store.webhooks, http, self.clock).run())
         self._run(self.switchboard.desk.gatekeeper.keep_fresh(self.clock))
+        self._run(self.switchboard.keep_asking_who_came_back())
         self._run(self.store.keep_pruned(self.clock))
         self._run(self._keep_watching_store())
         self._closing.push_async_callback(self._end_background)

@@ -43,6 +43,7 @@ class CallJournal:
         self.record = record
         self.stage: Stage = stage or Arrived()
         self.snapshot: Snapshot = lambda stage: None
+        self.on_joined: Callable[[], None] = lambda: None
         self._store = store
         self._clock = clock
         self._saving: asyncio.Task[None] | None = None
@@ -73,6 +74,7 @@ class CallJournal:
 
     async def seated(self, participant: Participant) -> None:
         """In the room; ``call.joined`` is told for the first."""
+        self.on_joined()
         now = self._clock.now()
         first = self.record.joined_at is None
         self.record = replace(

@@ -17,7 +17,7 @@ from dialroom.calls.ending import refused
 from dialroom.calls.explainer import numbers_asked_for
 from dialroom.calls.gatekeeper import Gatekeeper
 from dialroom.calls.journal import CallJournal
-from dialroom.calls.limits import Bucket, EntryTones
+from dialroom.calls.limits import Arrival, EntryTones, Lobby, LobbyLimits
 from dialroom.calls.negotiation import MediaSide
 from dialroom.calls.phone_call import PhoneCall
 from dialroom.calls.ports import CallStore
@@ -27,8 +27,10 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import StoreUnavailable
 from dialroom.core.ids import new_id
+from dialroom.core.limits import Bucket, Buckets
 from dialroom.core.numbers import number_from_sip_user
 from dialroom.flows.conversation import Conversation, DialInSettings
+from dialroom.flows.stages import InRoom
 from dialroom.flows.voice import Voice
 from dialroom.media.plane import MediaPlane
 from dialroom.media.protocol import Snapshot
@@ -67,6 +69,7 @@ class Desk:
     media_host: Callable[[str], str]
     dial_in: DialInSettings = field(default_factory=DialInSettings)
     max_calls: int = 5000
+    lobby: LobbyLimits = field(default_factory=LobbyLimits)
 
 
 class Switchboard:
@@ -78,7 +81,10 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._tones = EntryTones(desk.clock)
+        self._lobby = Lobby(desk.lobby)
+        self._taken = 0
         self._refusals = Bucket(desk.clock, rate=10.0, burst=100)
+        self._refusals_by_source = Buckets(desk.clock, rate=0.5, burst=30)
         self.parts = LegParts(desk.media, desk.clips, self._tones.allow)
         self._unlisten = desk.media.listen_link(self._on_media_link)
 
@@ -91,12 +97,12 @@ class Switchboard:
 
     def on_invite(self, invite: InviteSession) -> None:
         """A call was let in."""
-        if self._stopping or self.running >= self.desk.max_calls:
+        if self._stopping or self._taken >= self.desk.max_calls:
             reason = "server_stopping" if self._stopping else "no_capacity"
             invite.reject(503, None, RETRY_AFTER)
             self._refused(invite.facts, 503, reason)
             return
-        self._start(self._take(invite))
+        self._start_call(self._take(invite))
 
     def on_refused(self, facts: RequestFacts, status: int, reason: str) -> None:
         """A call was turned away at the door: a stranger's, or one we cannot make sense of or have no room for."""
@@ -104,6 +110,13 @@ class Switchboard:
             self._refused(facts, status, "stranger", reason)
         else:
             self._refused(facts, status, "no_capacity" if status == 503 else "bad_request", reason)
+
+    async def keep_asking_who_came_back(self, every: float = 5.0) -> None:
+        """Runs for ever: callers who were asked for credentials and never gave any are on record too."""
+        while True:
+            await self.desk.clock.sleep(every)
+            for facts in self.desk.gatekeeper.gave_up():
+                self._refused(facts, 401, "not_authenticated", "it was asked for credentials and gave none")
 
     # --- taking a call -----------------------------------------------------------------------------------------
 
@@ -128,13 +141,24 @@ class Switchboard:
         record = replace(record, trace=as_seen_by(record.organisation, admission.trace + decision.trace))
         journal = CallJournal(record, self.desk.calls, self.desk.clock)
         if isinstance(decision, Reject):
-            invite.reject(decision.status)
-            await journal.ended(refused(decision.status, decision.reason), None)
+            await self._turn_away(invite, journal, decision.status, decision.reason)
             return
-        await journal.received()
-        number = next(each for each in candidates if each.id == decision.number.id)
-        call = self._phone_call(invite, journal, number, decision)
-        await self._run(call, invite)
+        arrival = _arrival(record, facts)
+        if (crowded := self._lobby.refusal(arrival)) is not None:
+            await self._turn_away(invite, journal, crowded.status, crowded.reason)
+            return
+        with self._lobby.holding(arrival) as journal.on_joined:
+            await journal.received()
+            number = next(each for each in candidates if each.id == decision.number.id)
+            call = self._phone_call(invite, journal, number, decision)
+            await self._run(call, invite)
+
+    async def _turn_away(self, invite: InviteSession, journal: CallJournal, status: int, reason: str) -> None:
+        invite.reject(status)
+        if self._worth_a_record(invite.facts):
+            await journal.ended(refused(status, reason), None)
+        else:
+            metrics.CALLS.labels("inbound", "rejected", reason).inc()
 
     async def _run(self, call: PhoneCall, invite: InviteSession) -> None:
         self._running[call.id] = call
@@ -184,11 +208,14 @@ class Switchboard:
     # --- records -----------------------------------------------------------------------------------------------
 
     def _refused(self, facts: RequestFacts, status: int, reason: str, detail: str = "") -> None:
-        """Floods are counted, not recorded one by one."""
-        if self._refusals.allow():
+        if self._worth_a_record(facts):
             self._start(self._record_refusal(facts, status, reason, detail))
         else:
             metrics.CALLS.labels("inbound", "rejected", reason).inc()
+
+    def _worth_a_record(self, facts: RequestFacts) -> bool:
+        """Floods of refused calls, one source's or all together, are counted, not recorded one by one."""
+        return self._refusals_by_source.of(facts.source_host).allow() and self._refusals.allow()
 
     async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str) -> None:
         admission = self.desk.gatekeeper.identify(facts)
@@ -251,17 +278,39 @@ class Switchboard:
     def adopt(self, calls: Iterable[tuple[PhoneCall, InviteSession]]) -> None:
         """Runs calls of an earlier process."""
         for call, invite in calls:
-            self._start(self._run(call, invite))
+            self._start_call(self._run_on(call, invite))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_on(self, call: PhoneCall, invite: InviteSession) -> None:
+        with self._lobby.holding(_arrival(call.journal.record, invite.facts)) as joined:
+            call.journal.on_joined = joined
+            if isinstance(call.journal.stage, InRoom):
+                joined()
+            await self._run(call, invite)
+
+    def _start_call(self, work: Coroutine[Any, Any, None]) -> None:
+        """Counted from now on, before anything of it runs."""
+        self._taken += 1
+        self._start(work).add_done_callback(self._call_over)
+
+    def _call_over(self, _task: asyncio.Task[None]) -> None:
+        self._taken -= 1
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("call.crashed", exc_info=error)
+
+
+def _arrival(record: CallRecord, facts: RequestFacts) -> Arrival:
+    return Arrival(
+        organisation=record.organisation, gateway=record.gateway, source=facts.source_host, caller=record.from_number
+    )
 
 
 class GuessCounter:

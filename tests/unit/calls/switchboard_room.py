@@ -13,9 +13,10 @@ from dialroom.auth.guesses import Counter, Guesses
 from dialroom.calls.adopt import Adoption
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.limits import LobbyLimits
 from dialroom.calls.record import CallRecord
 from dialroom.calls.switchboard import Desk, Switchboard
-from dialroom.core.clock import SystemClock
+from dialroom.core.clock import Clock, SystemClock
 from dialroom.flows.conversation import DialInSettings
 from dialroom.media.fake import FakeMediaPlane
 from dialroom.net.sip_server import InviteSession, SipServer
@@ -87,7 +88,7 @@ class House:
 
     def __init__(self, tmp_path: Path) -> None:
         self._tmp_path = tmp_path
-        self.clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self.media = FakeMediaPlane(strict_clips=True, auto_finish=True)
         self.calls = MemoryCalls()
         self.room_store = MemoryRooms()
@@ -98,6 +99,7 @@ class House:
         self.allowed = [ip_network("127.0.0.0/8")]
         self.settings = DialInSettings(first_digit=5, pause=0.3, verdict=0.01)
         self.max_calls = 100
+        self.lobby = LobbyLimits()
         self.port = 0
         self.sip: SipServer
         self.switchboard: Switchboard
@@ -109,7 +111,7 @@ class House:
         self.rooms = Rooms(self.room_store, self.clock)
         self.meetings = Meetings(self.rooms, self.meeting_store, self.clock)
         waiting = await self.meetings.adopt()
-        gatekeeper = Gatekeeper(self.gateways, self.allowed, "403")  # type: ignore[arg-type]
+        gatekeeper = Gatekeeper(self.gateways, self.allowed, "403", self.clock)  # type: ignore[arg-type]
         await gatekeeper.refresh()
         prompts = silent_prompts(self._tmp_path)
         clips = ClipShelf(self.media, prompts)
@@ -129,6 +131,7 @@ class House:
             media_host=lambda peer: "127.0.0.1",
             dial_in=self.settings,
             max_calls=self.max_calls,
+            lobby=self.lobby,
         )
         self.switchboard = Switchboard(desk)
         self.sip = SipServer(

@@ -3,11 +3,14 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from msgspec.structs import replace
 
-from dialroom.calls.gatekeeper import REALM, Gatekeeper
+from dialroom.calls.gatekeeper import MANY_CHALLENGED, PATIENCE, REALM, Gatekeeper
+from dialroom.core.clock import Clock
 from dialroom.rooms.values import Gateway
 from dialroom.sip.admission import Admit, Challenge, Drop, Refuse
 from dialroom.sip.facts import RequestFacts
+from tests.support.clock import ManualClock
 from tests.unit.routing.values import gateway
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
@@ -23,8 +26,8 @@ class Gateways:
         return self.gateways
 
 
-async def gatekeeper(*gateways: Gateway, strangers: str = "403") -> Gatekeeper:
-    keeper = Gatekeeper(Gateways(*gateways), LOOPBACK, strangers)  # type: ignore[arg-type]
+async def gatekeeper(*gateways: Gateway, strangers: str = "403", clock: Clock | None = None) -> Gatekeeper:
+    keeper = Gatekeeper(Gateways(*gateways), LOOPBACK, strangers, clock)  # type: ignore[arg-type]
     await keeper.refresh()
     return keeper
 
@@ -58,6 +61,28 @@ async def test_a_gateway_with_a_password_is_challenged_until_it_proves_itself() 
 async def test_a_wrong_proof_does_not_let_in(authorization: str, user: str) -> None:
     keeper = await gatekeeper(gateway("trunk", username="acme"))
     assert not isinstance(keeper.admit(invite("192.0.2.9", authorization, user)), Admit)
+
+
+async def test_who_was_challenged_and_does_not_come_back_gave_up_once() -> None:
+    clock = ManualClock()
+    keeper = await gatekeeper(gateway("trunk", username="acme"), clock=clock)
+    silent, honest = replace(invite("192.0.2.9"), call_id="silent"), replace(invite("192.0.2.9"), call_id="honest")
+    for each in (silent, silent, honest):
+        keeper.admit(each)
+    keeper.admit(replace(honest, authorization="good", authenticated="acme"))
+    assert keeper.gave_up() == ()
+    clock.set(PATIENCE)
+    assert keeper.gave_up() == (silent,)
+    assert keeper.gave_up() == ()
+
+
+async def test_only_so_many_challenged_calls_are_remembered() -> None:
+    clock = ManualClock()
+    keeper = await gatekeeper(gateway("trunk", username="acme"), clock=clock)
+    for each in range(MANY_CHALLENGED + 10):
+        keeper.admit(replace(invite("192.0.2.9"), call_id=str(each)))
+    clock.set(PATIENCE)
+    assert len(keeper.gave_up()) == MANY_CHALLENGED
 
 
 async def test_passwords_are_found_in_our_realm_only() -> None:

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
-from dialroom.calls.limits import TONE_PAUSE, Bucket, EntryTones
+import pytest
+
+from dialroom.calls.limits import TONE_PAUSE, Arrival, EntryTones, Lobby, LobbyLimits
 
 
 class HandClock:
@@ -17,21 +19,6 @@ class HandClock:
         self.at += seconds
 
 
-def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
-    clock = HandClock()
-    bucket = Bucket(clock, rate=2.0, burst=5)
-    assert [bucket.allow() for _ in range(6)] == [True] * 5 + [False]
-    clock.at += 1.0
-    assert [bucket.allow() for _ in range(3)] == [True, True, False]
-
-
-def test_a_bucket_never_holds_more_than_its_burst() -> None:
-    clock = HandClock()
-    bucket = Bucket(clock, rate=2.0, burst=3)
-    clock.at += 3600
-    assert [bucket.allow() for _ in range(4)] == [True, True, True, False]
-
-
 def test_a_crowd_coming_in_is_one_tone_per_room_and_moment() -> None:
     clock = HandClock()
     tones = EntryTones(clock)
@@ -40,3 +27,40 @@ def test_a_crowd_coming_in_is_one_tone_per_room_and_moment() -> None:
     assert tones.allow("sess_b")
     clock.at += TONE_PAUSE
     assert tones.allow("sess_a")
+
+
+def arrival(**fields: str | None) -> Arrival:
+    values = {"organisation": "org_a", "gateway": None, "source": "192.0.2.1", "caller": "+12025550100"}
+    return Arrival(**{**values, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limits", "crowd", "reason"),
+    [
+        (LobbyLimits(organisation=2), arrival(source="192.0.2.9", caller="+1"), "too_many_calls_of_organisation"),
+        (LobbyLimits(address=2), arrival(organisation="org_b", caller="+1"), "too_many_calls_of_address"),
+        (LobbyLimits(caller=2), arrival(source="192.0.2.9"), "too_many_calls_of_caller"),
+    ],
+)
+def test_a_full_lobby_refuses_who_is_counted_with_the_crowd_until_one_of_it_leaves(
+    limits: LobbyLimits, crowd: Arrival, reason: str
+) -> None:
+    lobby = Lobby(limits)
+    stranger = arrival(organisation="org_c", source="198.51.100.1", caller="+2")
+    with lobby.holding(arrival()):
+        assert lobby.refusal(crowd) is None
+        with lobby.holding(arrival()) as joined:
+            full = lobby.refusal(crowd)
+            assert full is not None
+            assert (full.status, full.reason) == (486, reason)
+            assert lobby.refusal(stranger) is None
+            joined()
+            assert lobby.refusal(crowd) is None
+        assert lobby.refusal(crowd) is None
+
+
+def test_a_gateways_address_and_this_machine_bring_any_crowd_and_withheld_callers_are_many() -> None:
+    lobby = Lobby(LobbyLimits(organisation=10, address=1, caller=1))
+    for each in (arrival(gateway="gw_a", caller=""), arrival(source="127.0.0.1", caller="")):
+        with lobby.holding(each), lobby.holding(each):
+            assert lobby.refusal(each) is None

@@ -8,9 +8,10 @@ from ipaddress import ip_network
 import pytest
 
 from dialroom.calls import phone_call
-from dialroom.calls.limits import Bucket
+from dialroom.calls.limits import LobbyLimits
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.core.ending import Ending
+from dialroom.core.limits import Bucket, Buckets
 from dialroom.media.protocol import (
     Answer,
     CloseLeg,
@@ -22,6 +23,7 @@ from dialroom.media.protocol import (
     SourceRejected,
 )
 from dialroom.sip.session.events import Ended, Failed, ProbeAnswered, RemoteAnswer, SessionEvent
+from tests.support.clock import ManualClock
 from tests.unit.routing.values import gateway, number
 
 from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
@@ -172,6 +174,89 @@ async def test_a_flood_of_refused_calls_is_counted_not_recorded(house: House) ->
         await each.close()
     await until(lambda: house.calls.records)
     assert len(house.calls.records) == 1
+
+
+async def test_a_flood_of_one_source_to_numbers_we_do_not_have_is_counted_not_recorded(house: House) -> None:
+    house.switchboard._refusals_by_source = Buckets(house.clock, rate=0.0, burst=1)
+    callers = [SipCaller() for _ in range(3)]
+    for each in callers:
+        await each.start()
+        each.dial(house.port, user="+4930123456")
+        assert (await each.hears(Failed)).status == 404
+        await each.close()
+    await until(lambda: house.calls.records)
+    assert len(house.calls.records) == 1
+
+
+async def test_one_caller_gets_no_further_line_until_one_of_theirs_is_in_a_room(
+    house: House, caller: SipCaller
+) -> None:
+    await house.stop()
+    house.lobby = LobbyLimits(caller=1)
+    await house.start()
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    second, third = SipCaller(), SipCaller()
+    for each in (second, third):
+        await each.start()
+    second.dial(house.port)
+    assert (await second.hears(Failed)).status == 486
+    await until(lambda: [each for each in house.calls.records.values() if each.state == "ended"])
+    (refused,) = [each.ending for each in house.calls.records.values() if each.state == "ended"]
+    assert refused == Ending("rejected", "too_many_calls_of_caller", 486, "server")
+    caller.press(CODE)
+    await until(lambda: [each for each in house.calls.records.values() if each.state == "in_room"])
+    third.dial(house.port)
+    await third.answered()
+    await second.close()
+    await third.close()
+
+
+async def test_a_call_that_ended_leaves_room_for_the_next(house: House, caller: SipCaller) -> None:
+    await house.stop()
+    house.lobby = LobbyLimits(organisation=1)
+    await house.start()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.invite.bye()
+    await until(lambda: house.switchboard.running == 0)
+    caller.dial(house.port)
+    await caller.answered()
+
+
+async def test_calls_that_arrive_at_once_are_no_more_than_there_is_capacity_for(house: House) -> None:
+    await house.stop()
+    house.max_calls = 2
+    await house.start()
+    callers = [SipCaller() for _ in range(5)]
+    for each in callers:
+        await each.start()
+    for each in callers:
+        each.dial(house.port)
+    await until(lambda: len(house.calls.records) == 5)
+    await until(lambda: len(house.media.legs) == 2)
+    endings = [each.ending.reason for each in house.calls.records.values() if each.ending]
+    assert endings == ["no_capacity"] * 3
+    for each in callers:
+        await each.close()
+
+
+async def test_a_caller_who_never_gives_credentials_is_on_record(house: House, caller: SipCaller) -> None:
+    await house.stop()
+    house.allowed = []
+    house.gateways.gateways = (gateway("trunk", username="acme"),)
+    house.clock = ManualClock()  # type: ignore[assignment]
+    await house.start()
+    watching = asyncio.create_task(house.switchboard.keep_asking_who_came_back())
+    caller.dial(house.port)
+    assert (await caller.hears(Failed)).status == 401
+    assert house.calls.records == {}
+    await until(lambda: house.clock.sleeping)  # type: ignore[attr-defined]
+    await house.clock.advance(40.0)  # type: ignore[attr-defined]
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("rejected", "not_authenticated", 401, "server")
+    watching.cancel()
 
 
 async def test_no_call_is_taken_without_a_database(house: House, caller: SipCaller) -> None:
