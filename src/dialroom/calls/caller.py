@@ -1,6 +1,7 @@
 """Who calls, as routing, records and other participants know them.
 
-The caller is the asserted identity (RFC 3325) if there is one, else From. A user part that can be dialled (digits,
+The caller is the identity a gateway asserts (RFC 3325) if there is one, else From; nobody, if privacy is asked for
+(RFC 3323). A user part that can be dialled (digits,
 however grouped, in any plan) is a telephone: ``phone``; so is one that withholds itself. Any other is the name of a
 SIP device: ``sip``. Telephone numbers are shown masked; names are shown, but never one that holds a number or an
 address.
@@ -14,11 +15,23 @@ from typing import Final
 from dialroom.calls.record import CallRecord
 from dialroom.core.numbers import is_e164, mask_number, number_from_sip_user
 from dialroom.flows.conversation import Caller, CallerKind
+from dialroom.sip.facts import RequestFacts
 
 MAX_SHOWN: Final = 60
 _WITHHELD: Final = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
+_PRIVACY: Final = frozenset({"id", "user", "header"})
+"""Privacy values that want the caller's identity withheld (RFC 3323 §4.2, RFC 3325 §9.3)."""
 _DIALLABLE: Final = re.compile(r"\+?[0-9*#][0-9*# ().\-]*", re.ASCII)
 _NAMELESS: Final = {"phone": "Phone", "sip": "SIP device"}
+
+
+def identity_of(facts: RequestFacts, *, trusted: bool) -> tuple[str, str]:
+    """The caller's user part and display name. `trusted`: a gateway said so, whose assertions count (RFC 3325 §5)."""
+    wanted = {value.strip().lower() for value in re.split("[;,]", facts.header("privacy") or "")}
+    if wanted & _PRIVACY:
+        return "", ""
+    asserted = facts.asserted_user if trusted else None
+    return asserted or facts.from_user, facts.from_display_name
 
 
 def caller_number(user: str, region: str | None) -> str:

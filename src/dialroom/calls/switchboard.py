@@ -11,7 +11,7 @@ import structlog
 
 from dialroom.auth.guesses import Allowed, Guesser, Try
 from dialroom.auth.guesses import Guesses as GuessLimits
-from dialroom.calls.caller import caller_number, caller_of
+from dialroom.calls.caller import caller_number, caller_of, identity_of
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.ending import refused
 from dialroom.calls.explainer import numbers_asked_for
@@ -231,20 +231,21 @@ class Switchboard:
         number = decision.number if decision else None
         owner = gateway if isinstance(gateway, Gateway) else None
         region = owner.region if owner else None
+        user, name = identity_of(facts, trusted=owner is not None)
         organisation = number.organisation if number else owner.organisation if owner else self.desk.house
         dialled = number.number if number else number_from_sip_user(facts.request_user, region)
         return CallRecord(
             id=new_id("call"),
             organisation=organisation,
             direction="inbound",
-            from_number=caller_number(facts.asserted_user or facts.from_user, region),  # RFC 3325 before From
+            from_number=caller_number(user, region),
             to_number=dialled or facts.request_user,
             from_uri=facts.from_uri,
             to_uri=facts.to_uri,
             source=f"{facts.transport}:{facts.source_host}:{facts.source_port}",
             sip_call_id=facts.call_id,
             received_at=self.desk.clock.now(),
-            from_name=facts.from_display_name[:80],
+            from_name=name[:80],
             gateway=owner.id if owner else None,
             number=number.id if number else None,
         )

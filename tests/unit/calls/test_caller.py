@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dialroom.calls.caller import MAX_SHOWN, caller_kind, caller_number, caller_of, shown_name
+from dialroom.calls.caller import MAX_SHOWN, caller_kind, caller_number, caller_of, identity_of, shown_name
+from dialroom.sip.facts import RequestFacts
 
 from .memory_calls import call_record
 
@@ -55,6 +56,34 @@ def test_who_has_digits_or_withholds_them_is_a_phone_and_who_has_a_name_a_sip_de
 )
 def test_others_see_a_name_or_a_masked_number_and_never_the_number(display: str, number: str, shown: str) -> None:
     assert shown_name(replace(call_record(), from_name=display, from_number=number)) == shown
+
+
+@pytest.mark.parametrize(
+    ("privacy", "trusted", "expected"),
+    [
+        (None, False, ("+12025550100", "Ada")),
+        (None, True, ("+12025550199", "Ada")),
+        ("none", True, ("+12025550199", "Ada")),
+        ("id", True, ("", "")),
+        ("critical;ID", True, ("", "")),
+        ("history, user", False, ("", "")),
+        ("session", True, ("+12025550199", "Ada")),
+    ],
+)
+def test_who_asks_for_privacy_is_nobody_and_whom_a_gateway_asserts_is_believed(
+    privacy: str | None, trusted: bool, expected: tuple[str, str]
+) -> None:
+    facts = RequestFacts(
+        "INVITE",
+        "192.0.2.1",
+        5060,
+        "udp",
+        from_user="+12025550100",
+        from_display_name="Ada",
+        asserted_user="+12025550199",
+        headers=(("privacy", privacy),) if privacy else (),
+    )
+    assert identity_of(facts, trusted=trusted) == expected
 
 
 def test_a_sip_device_has_no_phone_number() -> None:

@@ -304,6 +304,22 @@ async def test_an_impossible_reinvite_is_refused_and_the_call_goes_on(house: Hou
     assert len(house.media.sent(ConfigureLeg)) == before
 
 
+async def test_the_caller_a_gateway_asserts_is_believed_and_nobody_elses(house: House, caller: SipCaller) -> None:
+    asserted = [("P-Asserted-Identity", "<tel:+12025550199>")]
+    caller.dial(house.port, headers=asserted)
+    await caller.answered()
+    record = await house.recorded(lambda each: each.state == "answered")
+    assert record.from_number == "+12025550100"
+    await house.stop()
+    house.calls.records.clear()
+    house.gateways.gateways = (gateway("carrier", "127.0.0.1/32"),)
+    await house.start()
+    caller.dial(house.port, headers=asserted)
+    await caller.answered()
+    record = await house.recorded(lambda each: each.state == "answered")
+    assert record.from_number == "+12025550199"
+
+
 async def test_silence_is_asked_about_and_a_phone_that_answers_keeps_its_call(
     house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
