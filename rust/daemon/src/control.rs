@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
+use std::time::Duration;
 
 use dialroom_audio::audio::clip::Clip;
 use dialroom_protocol::{
@@ -20,6 +21,7 @@ use crate::config::ControlAddress;
 use crate::link::{ConnectionId, ToLink};
 use crate::stream::Stream;
 use crate::syscall::Waker;
+use crate::threads::survives;
 use crate::worker::{ToWorker, Work};
 
 /// Connections at a time; only one of them speaks for the control plane.
@@ -90,35 +92,66 @@ pub struct Channels {
     pub link: Sender<ToLink>,
 }
 
-/// Accepts connections for ever.
-pub fn serve(listener: &Listener, channels: &Channels) {
-    let open = Arc::new(AtomicUsize::new(0));
-    let mut last: ConnectionId = 0;
-    loop {
-        let stream = match listener.accept() {
-            Ok(stream) => stream,
-            Err(error) => {
-                warn!(%error, "a control connection cannot be accepted");
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                continue;
+/// Accepts connections.
+pub struct Door {
+    listener: Listener,
+    channels: Channels,
+    open: Arc<AtomicUsize>,
+    last: ConnectionId,
+}
+
+impl Door {
+    /// A door that nobody came through yet.
+    pub fn new(listener: Listener, channels: Channels) -> Self {
+        Self { listener, channels, open: Arc::new(AtomicUsize::new(0)), last: 0 }
+    }
+
+    /// Accepts connections for ever.
+    pub fn serve(mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok(stream) => _ = survives(|| self.let_in(stream)),
+                Err(error) => {
+                    warn!(%error, "a control connection cannot be accepted");
+                    std::thread::sleep(Duration::from_millis(100));
+                }
             }
-        };
-        if open.load(Ordering::Relaxed) >= MAX_CONNECTIONS || stream.prepare().is_err() {
-            warn!("too many control connections; one is closed");
-            continue;
         }
-        last += 1;
-        let reader = Reader { connection: last, stream, channels: channels.clone(), greeted: false };
-        let counter = open.clone();
-        counter.fetch_add(1, Ordering::Relaxed);
-        let started = std::thread::Builder::new().name(format!("control {last}")).spawn(move || {
+    }
+
+    fn let_in(&mut self, stream: Stream) {
+        if self.open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+            return warn!("too many control connections; one is closed");
+        }
+        if let Err(error) = stream.prepare() {
+            return warn!(%error, "a control connection cannot be used");
+        }
+        self.last += 1;
+        let place = Place::take(&self.open);
+        let reader = Reader { connection: self.last, stream, channels: self.channels.clone(), greeted: false };
+        let started = std::thread::Builder::new().name(format!("control {}", self.last)).spawn(move || {
             reader.run();
-            counter.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
         });
         if let Err(error) = started {
-            open.fetch_sub(1, Ordering::Relaxed);
             warn!(%error, "no thread for a control connection");
         }
+    }
+}
+
+/// One of the [`MAX_CONNECTIONS`]; free again when dropped, however that comes about.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -130,24 +163,31 @@ struct Reader {
 }
 
 impl Reader {
+    /// Reads until the connection ends. A bug ends this connection alone.
     fn run(mut self) {
         info!(connection = self.connection, "control connection opened");
-        let mut frames = FrameReader::default();
-        let mut buffer = vec![0; 64 * 1024];
-        let reason = loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => break "closed by the control plane".to_owned(),
-                Ok(count) => frames.feed(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => break error.to_string(),
-            }
-            if let Err(reason) = self.take_frames(&mut frames) {
-                break reason;
-            }
-        };
+        let mut reason = "a bug in the media process".to_owned();
+        survives(|| reason = self.read());
         info!(connection = self.connection, reason, "control connection closed");
         self.stream.close();
         let _ = self.channels.link.send(ToLink::Gone(self.connection));
+    }
+
+    /// Why the connection ended.
+    fn read(&mut self) -> String {
+        let mut frames = FrameReader::default();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return "closed by the control plane".to_owned(),
+                Ok(count) => frames.feed(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return error.to_string(),
+            }
+            if let Err(reason) = self.take_frames(&mut frames) {
+                return reason;
+            }
+        }
     }
 
     fn take_frames(&mut self, frames: &mut FrameReader) -> Result<(), String> {
@@ -168,6 +208,8 @@ impl Reader {
     }
 
     fn take(&mut self, Request { id, command }: Request) -> Result<(), String> {
+        #[cfg(test)]
+        assert!(!matches!(&command, Command::OpenBridge { bridge, .. } if bridge == tests::BUG), "a bug");
         match command {
             Command::Hello { protocol, .. } if protocol != PROTOCOL_VERSION => {
                 let message =
@@ -215,5 +257,102 @@ impl Reader {
 
     fn tell(&self, message: ToLink) -> Result<(), String> {
         self.channels.link.send(message).map_err(|_| "the media process stops".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel, sync_channel};
+
+    use dialroom_protocol::{decode_from_media, encode_request};
+
+    /// A bridge whose opening comes up as a bug.
+    pub const BUG: &str = "bug";
+
+    struct Process {
+        door: Door,
+        commands: Receiver<ToWorker>,
+        link: Receiver<ToLink>,
+    }
+
+    impl Process {
+        fn new() -> Self {
+            let listener = Listener::Tcp(TcpListener::bind("127.0.0.1:0").unwrap());
+            let ((worker, commands), (to_link, link)) = (sync_channel(8), channel());
+            let channels = Channels { worker, waker: Arc::new(Waker::new().unwrap()), link: to_link };
+            Self { door: Door::new(listener, channels), commands, link }
+        }
+
+        fn connect(&mut self) -> UnixStream {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            self.door.let_in(Stream::Unix(ours));
+            theirs
+        }
+    }
+
+    fn ask(stream: &mut UnixStream, command: Command) {
+        stream.write_all(&encode_request(&Request { id: 7, command }).unwrap()).unwrap();
+    }
+
+    fn hello() -> Command {
+        Command::Hello { protocol: PROTOCOL_VERSION, after_event: None, instance: None }
+    }
+
+    fn open(bridge: &str) -> Command {
+        Command::OpenBridge { bridge: bridge.into(), tag: String::new() }
+    }
+
+    fn answer(stream: &mut UnixStream) -> FromMedia {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut body).unwrap();
+        decode_from_media(&body).unwrap()
+    }
+
+    #[test]
+    fn a_bug_ends_one_connection_wholly_and_no_other() {
+        let mut process = Process::new();
+        let (mut bad, mut good) = (process.connect(), process.connect());
+        for stream in [&mut bad, &mut good] {
+            ask(stream, hello());
+            assert!(matches!(process.link.recv().unwrap(), ToLink::Greeted { .. }));
+            assert!(matches!(process.commands.recv().unwrap().work, Work::Command(Command::Hello { .. })));
+        }
+        ask(&mut bad, open(BUG));
+        assert_eq!(bad.read(&mut [0]).unwrap(), 0, "it is closed");
+        assert!(matches!(process.link.recv().unwrap(), ToLink::Gone(1)), "and known to be");
+        ask(&mut good, open("room"));
+        assert_eq!(process.commands.recv().unwrap().connection, 2);
+    }
+
+    #[test]
+    fn a_connection_that_ended_leaves_its_place_to_another() {
+        let mut process = Process::new();
+        for round in 1..=2 * MAX_CONNECTIONS as ConnectionId {
+            let mut stream = process.connect();
+            ask(&mut stream, hello());
+            ask(&mut stream, open(BUG));
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            assert!(matches!(process.link.recv().unwrap(), ToLink::Greeted { connection, .. } if connection == round));
+            assert!(matches!(process.link.recv().unwrap(), ToLink::Gone(connection) if connection == round));
+            process.commands.recv().unwrap();
+            while process.door.open.load(Ordering::Relaxed) > 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_before_the_hello_is_refused() {
+        let mut process = Process::new();
+        let mut stream = process.connect();
+        ask(&mut stream, open("room"));
+        let FromMedia::Reply { id: 7, answer: Answer::Refused(refusal) } = answer(&mut stream) else {
+            panic!("it is not refused");
+        };
+        assert!(refusal.message.contains("hello"));
     }
 }

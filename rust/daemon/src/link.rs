@@ -10,9 +10,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use dialroom_protocol::{Answer, Event, FromMedia, Refusal, RefusalCode, encode_from_media};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::stream::Stream;
+use crate::threads::survives;
 
 /// Must-deliver events kept for a control plane that is away.
 pub const KEPT_EVENTS: usize = 10_000;
@@ -49,6 +50,9 @@ pub enum ToLink {
     Event(Event),
     /// A connection was closed from the other side.
     Gone(ConnectionId),
+    /// Comes up as a bug.
+    #[cfg(test)]
+    Bug,
 }
 
 /// The numbered must-deliver events.
@@ -111,10 +115,7 @@ impl Link {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             batch.extend(inbox.try_iter());
-            drop_superseded(&mut batch);
-            for message in batch.drain(..) {
-                self.take(message);
-            }
+            self.take_all(&mut batch);
             if self.current.is_some() {
                 alone_since = Instant::now();
             } else if linger.is_some_and(|linger| alone_since.elapsed() > linger)
@@ -126,8 +127,23 @@ impl Link {
         }
     }
 
+    /// A bug costs one message and the connection: the control plane comes again, and is told how things stand.
+    fn take_all(&mut self, batch: &mut Vec<ToLink>) {
+        drop_superseded(batch);
+        for message in batch.drain(..) {
+            if !survives(|| self.take(message))
+                && let Some((connection, stream)) = self.current.take()
+            {
+                error!(connection, "a bug in the link; the control plane has to connect again");
+                stream.close();
+            }
+        }
+    }
+
     fn take(&mut self, message: ToLink) {
         match message {
+            #[cfg(test)]
+            ToLink::Bug => panic!("a bug in the link"),
             ToLink::Greeted { connection, stream, after_event, instance } => {
                 self.greeted.insert(connection, Connection { stream, after_event, instance });
             }
@@ -307,6 +323,17 @@ mod tests {
             FromMedia::Reply { id: 1, answer: Answer::Snapshot { last_event: 3, instance, .. } } if instance == "m"
         ));
         assert_eq!(sequences(&messages), [3, 4]);
+    }
+
+    #[test]
+    fn a_bug_costs_one_message_and_the_returning_control_plane_misses_no_event() {
+        let mut link = Link::new("m".into());
+        let mut first = greet(&mut link, 1, None, None);
+        let mut batch = vec![ToLink::Event(digit("1")), ToLink::Bug, ToLink::Event(digit("2"))];
+        link.take_all(&mut batch);
+        assert_eq!(sequences(&told(&mut first)), [1]);
+        assert_eq!(first.read(&mut [0]).unwrap(), 0, "it is told to connect again");
+        assert_eq!(sequences(&told(&mut greet(&mut link, 2, Some(1), Some("m")))), [2]);
     }
 
     #[test]

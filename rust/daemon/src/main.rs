@@ -1,7 +1,8 @@
 //! `dialroom-media`: the media process.
 //!
 //! Threads: this one moves packets; `link` writes to the control plane; `accept` and `control n` read from it;
-//! `recorder` writes files; `signals` waits for the end. They share nothing but channels.
+//! `recorder` writes files; `signals` waits for the end. They share nothing but channels. What a bug in one of them
+//! ends is told in [`threads`].
 
 mod config;
 mod control;
@@ -11,6 +12,7 @@ mod sockets;
 mod stream;
 mod streams;
 mod syscall;
+mod threads;
 mod worker;
 
 use std::fs::File;
@@ -18,7 +20,6 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,12 +29,13 @@ use dialroom_rtc::{Certificate, PeerConfig};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ControlAddress, LogShape, USAGE};
-use crate::control::{Channels, Listener};
+use crate::control::{Channels, Door, Listener};
 use crate::link::{Link, ToLink};
 use crate::recorder::{Recorder, Told};
 use crate::sockets::{Sockets, number};
 use crate::streams::Streams;
 use crate::syscall::{Epoll, StopSignals, Waker};
+use crate::threads::{End, start_vital};
 use crate::worker::{ToWorker, Work, Worker};
 
 /// Commands that wait for the packet thread before the control plane has to.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         }
     };
     start_log(config.log);
+    threads::log_panics();
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -100,29 +103,30 @@ fn run(config: &Config) -> Result<(), String> {
     let (to_link, link_inbox) = channel::<ToLink>();
     let instance = random_name()?;
     let link = Link::new(instance.clone());
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopping, stop_waker, linger) = (stop.clone(), waker.clone(), config.linger);
-    let end = move || {
-        stopping.store(true, Ordering::Relaxed);
-        stop_waker.wake();
-    };
-    let abandoned = end.clone();
-    start("link", move || link.run(&link_inbox, linger, abandoned))?;
+    let end = End::new(waker.clone());
+    let (abandoned, linger) = (end.clone(), config.linger);
+    start_vital("link", &end, move || link.run(&link_inbox, linger, || abandoned.begin()))?;
 
     let channels = Channels { worker: to_worker, waker: waker.clone(), link: to_link.clone() };
     let recorder = start_recorder(&channels)?;
     let url = listener.url(&config.control);
-    start("accept", move || control::serve(&listener, &channels))?;
-    start("signals", move || {
+    let door = Door::new(listener, channels);
+    start_vital("accept", &end, move || door.serve())?;
+    let stopped = end.clone();
+    start_vital("signals", &end, move || {
         signals.wait();
-        end();
+        stopped.begin();
+        // The process ends in good order: so must this thread not before it.
+        loop {
+            std::thread::park();
+        }
     })?;
 
     let shard = Shard::new(shard_config(config, web_rtc_port, &instance)?, now);
     tell_ready(config, &url, web_rtc_port).map_err(internal)?;
     tracing::info!(instance, control = url, web_rtc_port, open_files, "the media process is ready");
-    let worker = Worker { shard, sockets, streams, inbox, waker, link: to_link, recorder, stop };
-    let result = worker.run().map_err(internal);
+    let worker = Worker { shard, sockets, streams, inbox, waker, link: to_link, recorder, end: end.clone() };
+    let result = worker.run().map_err(internal).and_then(|()| end.failure().map_or(Ok(()), Err));
     if let ControlAddress::Unix(path) = &config.control {
         // Whoever starts next removes it otherwise.
         let _ = std::fs::remove_file(path);
@@ -140,11 +144,6 @@ fn bind_media(epoll: Epoll, config: &Config) -> Result<(Sockets, u16), String> {
     })?;
     let port = sockets.web_rtc_address().map_err(|error| error.to_string())?.port();
     Ok((sockets, port))
-}
-
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    started.map(drop).map_err(|error| format!("the system gives no thread: {error}"))
 }
 
 fn start_recorder(channels: &Channels) -> Result<Recorder, String> {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use crate::recorder::Recorder;
 use crate::sockets::{Sockets, number, to_mapped, unmapped};
 use crate::streams::Streams;
 use crate::syscall::{self, ReceiveBatch, SendBatch, Waker};
+use crate::threads::{End, survives};
 
 /// Commands carried out between two looks at the sockets.
 const COMMANDS_AT_ONCE: usize = 64;
@@ -60,8 +60,8 @@ pub struct Worker {
     pub link: Sender<ToLink>,
     /// Recordings.
     pub recorder: Recorder,
-    /// Set when the process is to end.
-    pub stop: Arc<AtomicBool>,
+    /// Tells when the process is to end.
+    pub end: End,
 }
 
 struct Batches {
@@ -77,11 +77,14 @@ impl Worker {
         tracing::info!(raised, "the packet thread runs");
         let mut batches =
             Batches { receive: ReceiveBatch::new(), send: SendBatch::new(), ready: Vec::with_capacity(256) };
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.end.is_due() {
             self.wait(&mut batches.ready)?;
             let now = Instant::now();
             for index in 0..batches.ready.len() {
-                self.drain(batches.ready[index], &mut batches.receive, now);
+                let (ready, receive) = (batches.ready[index], &mut batches.receive);
+                if !survives(|| self.drain(ready, receive, now)) {
+                    self.shard.count_panic();
+                }
             }
             self.carry_out(now);
             self.shard.advance(now);

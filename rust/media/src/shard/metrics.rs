@@ -24,6 +24,11 @@ impl Shard {
         self.counters.datagrams_sent += datagrams as u64;
     }
 
+    /// A bug came up in the driver: what it was reading is lost.
+    pub fn count_panic(&mut self) {
+        self.counters.panics += 1;
+    }
+
     /// All counters and gauges by Prometheus name.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let counters = &self.counters;
