@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -31,7 +32,7 @@ from dialroom.core.ids import new_id
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.entry import check_entry, check_open, check_seats, next_change
 from dialroom.rooms.happenings import MeetingListener, RoomUpdated, participant_event, session_event
-from dialroom.rooms.live import Connection, Live, Seat, Tasks
+from dialroom.rooms.live import STORE_RETRY, Connection, Live, Seat, Tasks
 from dialroom.rooms.names import clean_name
 from dialroom.rooms.ports import MeetingStore
 from dialroom.rooms.roster import Roster
@@ -285,15 +286,21 @@ class Meetings:
             _log.debug("participant.left_before_mute", participant=participant_id)
 
     async def wait_until_open(self, room: Room) -> None:
-        """Return when a guest could enter (a lock or a full room aside). Raises RoomEnded."""
+        """Return when a guest could enter (a lock or a full room aside). Raises RoomEnded.
+
+        While the store cannot be reached the wait goes on.
+        """
         while True:
             changed = self._roster.next_change(room.id)
-            room = await self._fresh(room)
             now = self._clock.now()
             try:
+                room = await self._fresh(room)
+                now = self._clock.now()
                 return check_open(room, "guest", room.id in self._roster.by_room, now)
             except RoomNotOpen:
                 at = next_change(room, now)
+            except StoreUnavailable:
+                at = now + timedelta(seconds=STORE_RETRY)
             await self._first_of(changed, (at - now).total_seconds() if at else None)
 
     async def _first_of(self, changed: asyncio.Event, seconds: float | None) -> None:

@@ -54,7 +54,7 @@ class Roster:
         self._resume_grace = resume_grace
         self._timers = Timers(clock)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._changed: dict[str, asyncio.Event] = {}
+        self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     @asynccontextmanager
     async def locked(self, *room_ids: str) -> AsyncIterator[None]:
