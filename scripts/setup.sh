@@ -11,7 +11,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 needed=(cmake make gcc)
 case "$purpose" in
   run) ;;
-  test) needed+=(baresip-core sip-tester chromium coturn kamailio postgresql) ;;
+  test) needed+=(baresip-core sip-tester chromium firefox-esr coturn kamailio postgresql) ;;
   bench) needed+=(sip-tester chromium janus) ;;
   prompts) needed+=(espeak-ng flite sox) ;;
   *) fail "there is nothing to set up for \"$purpose\"" ;;

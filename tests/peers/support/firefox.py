@@ -8,18 +8,66 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from .browser import LISTEN
 from .ports import free_port
 from .waiting import wait_until
 
+PROGRAMS = ("firefox-esr", "firefox")
 TONE = 1000
 """What its microphone gives, in Hz."""
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 """The name WebDriver has for a reference to an element (W3C WebDriver §11)."""
+
+
+LISTEN = """
+  const connections = [];
+  window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
+    construct(target, parameters) {
+      const connection = new target(...parameters);
+      connections.push(connection);
+      return connection;
+    },
+  });
+  const Socket = window.WebSocket;
+  window.sockets = [];
+  window.WebSocket = new Proxy(Socket, {
+    construct(target, parameters) {
+      const socket = new target(...parameters);
+      window.sockets.push(socket);
+      return socket;
+    },
+  });
+  // Web Audio stands still where there is no sound device; a recorder does not.
+  const record = async (track) => {
+    const recorder = new MediaRecorder(new MediaStream([track]));
+    const recorded = new Promise((resolve) => (recorder.ondataavailable = ({ data }) => resolve(data)));
+    recorder.start();
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    recorder.stop();
+    const decoder = new OfflineAudioContext(1, 48000, 48000);
+    return (await decoder.decodeAudioData(await (await recorded).arrayBuffer())).getChannelData(0);
+  };
+  const received = () => {
+    const live = connections.filter((connection) => connection.connectionState === "connected");
+    const tracks = live.flatMap((connection) => connection.getReceivers()).map((receiver) => receiver.track);
+    return tracks.filter((track) => track.kind === "audio" && !track.muted);
+  };
+  window.shareOfTone = async (tone) => {
+    let [all, near] = [1e-9, 0];
+    for (const samples of await Promise.all(received().map(record))) {
+      let [sine, cosine] = [0, 0];
+      samples.forEach((sample, at) => {
+        all += sample * sample;
+        sine += sample * Math.sin((2 * Math.PI * tone * at) / 48000);
+        cosine += sample * Math.cos((2 * Math.PI * tone * at) / 48000);
+      });
+      near += (2 * (sine * sine + cosine * cosine)) / samples.length;
+    }
+    return near / all;
+  };
+"""
 
 
 class Firefox:
@@ -37,7 +85,7 @@ class Firefox:
         profile.mkdir()
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in self._settings().items()]
         (profile / "user.js").write_text("\n".join(lines))
-        program = shutil.which("firefox-esr") or "firefox"
+        program = next(filter(None, map(shutil.which, PROGRAMS)))
         with (self._folder / "log").open("w") as log:
             self._process = subprocess.Popen(
                 [program, "--headless", "--marionette", "--no-remote", "--profile", str(profile), "about:blank"],
@@ -66,8 +114,6 @@ class Firefox:
             "media.navigator.permission.disabled": True,
             "media.getusermedia.audio.fake_frequency": TONE,
             "media.autoplay.default": 0,
-            "media.peerconnection.ice.loopback": True,
-            "security.csp.enable": False,
             "browser.shell.checkDefaultBrowser": False,
             "datareporting.policy.dataSubmissionEnabled": False,
             "app.update.disabledForTesting": True,
@@ -91,16 +137,26 @@ class Firefox:
         """Presses a button."""
         self._do("WebDriver:ElementClick", id=self._find(f'[data-testid="{test_id}"]'))
 
+    def go_away(self) -> None:
+        """Leaves the page, and with it the room."""
+        self._do("WebDriver:Navigate", url="about:blank")
+
+    def lose_socket(self) -> None:
+        """The room's WebSocket breaks; a new one comes through."""
+        self.run("window.sockets.forEach((socket) => socket.close(3000))")
+
     # --- what is asserted --------------------------------------------------------------------------------------------
 
     def hears(self, tone: float, *, share: float = 0.5) -> None:
         """Waits until what it plays is mostly ``tone`` Hz."""
-        self.until(f"window.shareOfTone({tone}) >= {share}", 15)
+        wait_until(
+            lambda: self.wait_for(f"window.shareOfTone({tone})") >= share, 15, lambda: f"Firefox never heard {tone} Hz"
+        )
 
-    def sees_moving(self, selector: str) -> None:
-        """Waits until the picture in this video element moves."""
-        video = f"document.querySelector({json.dumps(selector)})"
-        self.until(f"{video}?.getVideoPlaybackQuality().totalVideoFrames > 10 && {video}.videoWidth > 0", 20)
+    def sees_moving(self, test_id: str, participant: str) -> None:
+        """Waits until the picture in this participant's tile, or that of their screen, moves."""
+        video = f"document.querySelector('[data-testid={test_id}][aria-label^={participant}] video')"
+        self.until(f"{video}?.mozPaintedFrames > 10 && {video}.videoWidth > 0", 20)
 
     def until(self, expression: str, seconds: float) -> None:
         """Waits until this is true in the page."""
@@ -111,6 +167,13 @@ class Firefox:
     def value(self, expression: str) -> Any:
         """What the page answers."""
         return self.run(f"return ({expression});")
+
+    def wait_for(self, promise: str) -> Any:
+        """What this promise gives."""
+        script = f"const done = arguments[0]; ({promise}).then(done, (error) => done(String(error)));"
+        value = self._do("WebDriver:ExecuteAsyncScript", script=script, args=[], sandbox=None)["value"]
+        assert not isinstance(value, str), f"in Firefox {promise} failed: {value}"
+        return value
 
     def run(self, script: str) -> Any:
         """Runs a script in the page; what it returns."""
@@ -160,6 +223,3 @@ class Firefox:
         if not data:
             raise EOFError("Firefox closed its connection")
         self._buffer += data
-
-
-Firefoxes = Callable[[], Firefox]

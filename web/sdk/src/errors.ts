@@ -107,6 +107,7 @@ export function deviceError(cause: unknown, what: "microphone" | "camera" | "scr
     });
   }
   if (name === "NotFoundError" || name === "OverconstrainedError") {
+    if (what === "screen") return noScreen(cause);
     return new DialroomError({
       code: "no_device",
       reason: "device",
@@ -121,6 +122,16 @@ export function deviceError(cause: unknown, what: "microphone" | "camera" | "scr
     title: `The ${what} could not be started`,
     detail: cause instanceof Error ? cause.message : "",
     fix: "Close other programs that use it, then try again.",
+    cause,
+  });
+}
+
+function noScreen(cause: unknown): DialroomError {
+  return new DialroomError({
+    code: "no_device",
+    reason: "device",
+    title: "The browser found nothing to share",
+    fix: "Share from a browser on a desktop, and let the system's privacy settings allow it.",
     cause,
   });
 }

@@ -289,6 +289,13 @@ describe("our own devices", () => {
     });
   });
 
+  it("does not ask for a screen to be plugged in where there is none", async () => {
+    const room = await enter();
+    browser.forbidden.screen = "NotFoundError";
+    const refused = await room.setScreen(true).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "no_device", title: "The browser found nothing to share" });
+  });
+
   it("tells about devices that come and go", async () => {
     const room = await enter({ microphone: true });
     const seen: number[] = [];
