@@ -245,8 +245,10 @@ class Endpoint:
             self._bound.setdefault(session, []).append(dialog_id)
 
     def release(self, session: object) -> None:
-        """Forget a session's dialogs."""
+        """Forget a session's dialogs, and those INVITEs of it that nobody but its user would have ended."""
         if isinstance(session, Session):
+            for invite in session.invites:
+                self._transactions.forget_unanswered(invite)
             for dialog_id in self._bound.pop(session, ()):
                 self._dialogs.pop(dialog_id, None)
 

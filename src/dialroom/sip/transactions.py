@@ -9,7 +9,7 @@ from dialroom.sip.address import Address
 from dialroom.sip.headers.via import MAGIC_COOKIE
 from dialroom.sip.message import Request, Response
 from dialroom.sip.schedule import Schedule
-from dialroom.sip.session.context import FailureHandler, ResponseHandler
+from dialroom.sip.session.context import ClientHandle, FailureHandler, ResponseHandler
 from dialroom.sip.session.session import Session
 from dialroom.sip.transaction.client import ClientTransaction
 from dialroom.sip.transaction.invite_client import InviteClientTransaction
@@ -149,6 +149,11 @@ class Transactions:
         self.clients[key] = entry
         self.run_client(entry, machine.start(now), target, now)
         return entry
+
+    def forget_unanswered(self, handle: ClientHandle) -> None:
+        """Give up an INVITE without a final response: "Proceeding" has no timer that would (§17.1.1.2)."""
+        if isinstance(handle, ClientEntry) and handle.machine.state in (State.CALLING, State.PROCEEDING):
+            self.clients.pop(handle.key, None)
 
     def receive_response(self, response: Response, source: Address, now: float) -> bool:
         """Give a response to its transaction; False when there is none."""

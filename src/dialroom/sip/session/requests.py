@@ -11,6 +11,7 @@ from dialroom.sip.auth import answer_challenge, parse_digest
 from dialroom.sip.errors import SipError
 from dialroom.sip.message import Request, Response
 from dialroom.sip.session import bye
+from dialroom.sip.session.context import ClientHandle
 from dialroom.sip.session.events import Ended
 from dialroom.sip.session.state import Phase
 
@@ -33,6 +34,7 @@ class DialogRequest:
     body: bytes = b""
     challenged: bool = False
     request: Request | None = None
+    handle: ClientHandle | None = None
 
     def send(self, now: float, authorization: tuple[str, str] | None = None) -> None:
         """Send it, with the next CSeq."""
@@ -51,7 +53,7 @@ class DialogRequest:
         if self.body:
             request.set_body(self.content_type, self.body)
         self.request = request
-        session.context.request(request, target, self.receive, self.fail, now)
+        self.handle = session.context.request(request, target, self.receive, self.fail, now)
 
     def receive(self, response: Response, source: Address, now: float) -> None:
         """A response."""

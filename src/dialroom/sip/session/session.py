@@ -7,7 +7,7 @@ method out of turn raises LocalError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -30,7 +30,7 @@ from dialroom.sip.session import provisional as provisional_op
 from dialroom.sip.session import reinvite as reinvite_op
 from dialroom.sip.session import reject as reject_op
 from dialroom.sip.session import update as update_op
-from dialroom.sip.session.context import ALLOW, Context, ServerHandle
+from dialroom.sip.session.context import ALLOW, ClientHandle, Context, ServerHandle
 from dialroom.sip.session.events import SessionEvent
 from dialroom.sip.session.pending import PendingOffer, SessionTimer
 from dialroom.sip.session.state import Phase, SessionState, Unacknowledged
@@ -261,6 +261,15 @@ class Session:
         if sdp is not None:
             response.set_body("application/sdp", sdp)
         return response
+
+    @property
+    def invites(self) -> Iterator[ClientHandle]:
+        """Our INVITEs, first and later, that may still be on their way."""
+        if self.outgoing is not None and self.outgoing.handle is not None:
+            yield self.outgoing.handle
+        pending = self.reinviting.pending if self.reinviting is not None else None
+        if pending is not None and pending.handle is not None:
+            yield pending.handle
 
     def finish(self, event: SessionEvent) -> None:
         """The last event: whatever is pending is dropped."""

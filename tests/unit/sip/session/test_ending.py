@@ -139,3 +139,18 @@ def test_an_ack_that_comes_after_the_end_does_not_end_the_call_again() -> None:
     callee.receive_ack(cast(Request, pair.sent("ACK")[-1]), pair.now)
     pair.flush()
     assert {bye.cseq.number for bye in pair.sent("BYE", pair.bob)} == byes
+
+
+def test_an_invite_that_rings_for_ever_is_forgotten_with_its_call() -> None:
+    pair = Pair()
+    caller, _callee = pair.connected()
+    pair.passes = lose("CANCEL")
+    given_up = pair.call()
+    pair.run(1)
+    pair.bob.offered[-1].ring(180, None, pair.now)
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    given_up.cancel(pair.now)
+    caller.bye(None, pair.now)
+    pair.run(100)
+    assert pair.alice.endpoint.counts["transactions"] == pair.alice.endpoint.counts["sessions"] == 0
