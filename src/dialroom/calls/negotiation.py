@@ -157,6 +157,7 @@ def _refused_if_impossible(work: Callable[[], T]) -> T:
 
 
 def _leg_media(agreed: MediaDescription, address: str) -> LegMedia:
+    """A phone that only sends is on hold, and what it sends then is its hold music: not for the room."""
     event = agreed.telephone_event
     return LegMedia(
         remote_address=address,
@@ -168,5 +169,5 @@ def _leg_media(agreed: MediaDescription, address: str) -> LegMedia:
         ),
         telephone_event=TelephoneEvent(payload_type=event.payload_type, clock_rate=event.clock_rate) if event else None,
         comfort_noise_payload_type=agreed.comfort_noise_payload_type,
-        direction=cast(Direction, agreed.direction),
+        direction="inactive" if agreed.held else cast(Direction, agreed.direction),
     )

@@ -7,12 +7,13 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from .baresip import UNDER_A_PROMPT
 from .g711 import decode, encode
 from .tones import Samples, level_of
 from .waiting import wait_until
@@ -72,26 +73,37 @@ class RtpPhone:
         for key in keys:
             self._keys.put((key, lost))
 
-    def pressed_all(self) -> None:
-        """Waits until every key was sent."""
-        wait_until(self._keys.empty, 30, lambda: "the keys were never sent")
-
-    def hears(self, codec: str, tone: float, *, share: float = 0.9) -> None:
-        """Waits until the newest second that came in this codec is ``tone`` Hz."""
+    def hears(self, codec: str, tone: float, *, share: float = UNDER_A_PROMPT) -> None:
+        """Waits until ``tone`` Hz is in the newest second that came in this codec."""
         wait_until(
             lambda: level_of(self.heard(codec)[-RATE:], RATE, tone) >= share,
             30,
             lambda: f"never heard {tone} Hz in {codec}; packets: {len(self.packets)}",
         )
 
+    def hears_nothing_more(self) -> int:
+        """Waits until no packet comes any more for half a second; how many came before."""
+        counts = [-1]
+
+        def stands_still() -> bool:
+            counts.append(len(self.packets))
+            return counts[-1] == counts[-2]
+
+        wait_until(stands_still, 30, lambda: f"packets still come: {counts[-2:]}", 0.5)
+        return counts[-1]
+
+    def waits_for_more(self, packets: int) -> None:
+        """Waits until a second more came than these packets."""
+
+        def samples() -> int:
+            return sum(len(each.payload) for each in self.packets[packets:])
+
+        wait_until(lambda: samples() >= RATE, 30, lambda: f"only {samples()} samples more came")
+
     def heard(self, codec: str) -> Samples:
         """All samples that came in this codec."""
         came = [decode(codec, each.payload) for each in list(self.packets) if self._name(each) == codec]
         return np.concatenate(came) if came else np.zeros(0)
-
-    def waits_for(self, good: Callable[[list[Packet]], object], what: str) -> None:
-        """Waits until the packets so far are good."""
-        wait_until(lambda: good(list(self.packets)), 30, lambda: f"never came: {what}")
 
     # --- the two threads ---------------------------------------------------------------------------------------
 

@@ -86,6 +86,8 @@ def test_the_version_goes_up_with_every_change_over_a_restart_too() -> None:
     assert b" 2 IN IP4 192.0.2.1" in held
     assert b"a=recvonly" in held
     assert again.difference(ours.state.agreed) == "put on hold"
+    assert again.media is not None
+    assert again.media.direction == "inactive", "its hold music is not for the room"
 
 
 def test_only_the_codecs_that_were_asked_for_are_offered() -> None:
