@@ -17,7 +17,7 @@ def test_the_demonstration_hears_a_phone_in_a_browser_and_the_browser_in_the_pho
         env=environment,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=110,
         check=False,
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr

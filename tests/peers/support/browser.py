@@ -170,11 +170,11 @@ class Browser:
         """Presses leave."""
         self.page.get_by_test_id("leave-button").click()
 
-    def hears(self, tone: float, *, seconds: float = 15, share: float = 0.5) -> None:
+    def hears(self, tone: float, *, seconds: float = 30, share: float = 0.5) -> None:
         """Waits until what the browser plays is mostly ``tone`` Hz."""
         self._wait_until(lambda: self._share(tone) >= share, seconds, f"the browser never heard {tone} Hz")
 
-    def hears_no(self, tone: float, *, seconds: float = 15) -> None:
+    def hears_no(self, tone: float, *, seconds: float = 30) -> None:
         """Waits until nothing of ``tone`` Hz is in what the browser plays, ten looks in a row."""
         quiet = 0
 
@@ -191,11 +191,11 @@ class Browser:
 
     def sees_tile(self, name: str) -> None:
         """Waits for a tile with this name."""
-        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(timeout=10_000)
+        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(timeout=30_000)
 
     def sees_no_tile(self, name: str) -> None:
         """Waits until no tile has this name."""
-        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(state="detached", timeout=10_000)
+        self.page.get_by_test_id("tile-name").filter(has_text=name).first.wait_for(state="detached", timeout=30_000)
 
     def sees_video_of(self, name: str) -> None:
         """Waits until the tile with this name shows moving pictures."""
@@ -203,10 +203,10 @@ class Browser:
 
     def sees_moving(self, video: Locator) -> None:
         """Waits until this picture moves: frames with content that follow each other."""
-        video.wait_for(timeout=10_000)
+        video.wait_for(timeout=30_000)
         self._wait_until(
             lambda: bool(video.evaluate("video => video.getVideoPlaybackQuality().totalVideoFrames > 10")),
-            15,
+            30,
             "the picture does not move",
         )
         assert video.evaluate("video => video.videoWidth") > 0
@@ -222,7 +222,7 @@ class Browser:
     def _sees_speaking(self, name: str, speaking: str) -> None:
         tile = self.tile(name)
         self._wait_until(
-            lambda: tile.get_attribute("data-speaking") == speaking, 15, f"{name}: speaking never became {speaking}"
+            lambda: tile.get_attribute("data-speaking") == speaking, 30, f"{name}: speaking never became {speaking}"
         )
 
     def cut_socket(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import signal
 import socket
@@ -17,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from .ports import free_port
+from .ports import free_port, media_ports
 from .waiting import wait_until
 
 READY = "dialroom is ready."
@@ -56,7 +55,7 @@ class DialroomServer:
         self.folder = folder
         self.sip_port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
         self._command = command
-        low = random.randrange(20000, 32000, 200)  # not those of another server on this machine
+        low, high = media_ports(20000, 32000, 200)
         values = {
             "data_dir": str(folder / "data"),
             "http_port": str(free_port(socket.SOCK_STREAM)),
@@ -64,7 +63,7 @@ class DialroomServer:
             "sip_port": str(self.sip_port),
             "webrtc_port": str(free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)),
             "webrtc_addresses": "127.0.0.1",
-            "rtp_ports": f"{low}-{low + 199}",
+            "rtp_ports": f"{low}-{high}",
             "log_format": "json",
             "webhook_allowed_networks": "127.0.0.0/8",
             **settings,
@@ -116,7 +115,7 @@ class DialroomServer:
         if found := re.search(r"^API key\s+(\S+)", self.said, re.MULTILINE):
             self.key = found[1]
             self._api = httpx2.Client(
-                base_url=self.base_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=10
+                base_url=self.base_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30
             )
 
     def kill(self) -> None:
@@ -182,7 +181,7 @@ class DialroomServer:
 
     def page(self, room: Room) -> str:
         """The room page, as a browser gets it."""
-        answer = httpx2.get(room.url, timeout=10)
+        answer = httpx2.get(room.url, timeout=30)
         assert answer.is_success, answer.text
         return answer.text
 
@@ -237,7 +236,7 @@ class DialroomServer:
             f"{times} steps {what!r}",
         )
 
-    def until(self, ask: Callable[[], T], good: Callable[[T], object], what: str, seconds: float = 20) -> T:
+    def until(self, ask: Callable[[], T], good: Callable[[T], object], what: str, seconds: float = 30) -> T:
         """Asks until the answer is good; returns it."""
         answers: list[T] = []
 

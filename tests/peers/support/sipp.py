@@ -137,7 +137,7 @@ class Scenario:
     def expect(self, status: int, *, optional: bool = False) -> Self:
         """A response."""
         option = ' optional="true"' if optional else ' rrs="true"'
-        return self._add(f'<recv response="{status}"{option} timeout="10000"/>')
+        return self._add(f'<recv response="{status}"{option} timeout="20000"/>')
 
     def expect_request(self, method: str) -> Self:
         """A request of the server's."""
@@ -180,7 +180,7 @@ class Scenario:
             # A port of its own: what the server still sends to an earlier scenario must not reach this one.
             own_port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
             command += ["-p", str(own_port)]
-            command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", "40s", "-timeout_error"]
+            command += ["-t", "t1" if transport == "tcp" else "u1", "-timeout", "90s", "-timeout_error"]
             command += ["-trace_err", "-error_file", "errors.txt", "-trace_msg", "-message_file", "messages.txt"]
             with (folder / "screen.txt").open("w") as screen:
                 process = subprocess.Popen(
@@ -188,7 +188,7 @@ class Scenario:
                 )
             try:
                 yield Playing(process, own_port)
-                code = process.wait(60)
+                code = process.wait(100)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -229,7 +229,7 @@ def status_of(port: int, message: str) -> int:
     """Sends one datagram, exactly as written; the status of the first final response to it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind(("127.0.0.1", 0))
-        phone.settimeout(5)
+        phone.settimeout(20)
         text = message.replace("LOCAL", f"127.0.0.1:{phone.getsockname()[1]}").replace("\n", "\r\n")
         phone.sendto(text.encode(), ("127.0.0.1", port))
         while True:

@@ -53,14 +53,14 @@ class Receiver:
         return [each.type for each in tuple(self.received) if about is None or about in str(each.data)]
 
     def wait_for(self, type_: str, good: Callable[[Received], object] = lambda _: True) -> Received:
-        """The first delivery of this type that is good, now or within 20 s."""
+        """The first delivery of this type that is good, now or within 30 s."""
         found: list[Received] = []
 
         def here() -> bool:
             found[:] = [each for each in tuple(self.received) if each.type == type_ and good(each)]
             return bool(found)
 
-        wait_until(here, 20, lambda: f"no webhook {type_}; received: {self.types()}, rejected: {self.rejected}")
+        wait_until(here, 30, lambda: f"no webhook {type_}; received: {self.types()}, rejected: {self.rejected}")
         return found[0]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
