@@ -16,7 +16,8 @@ from dialroom.sip.message import KNOWN_KEYS, Message, Request, Response, header_
 from dialroom.sip.text import has_controls, is_token
 from dialroom.sip.uri import SipUri
 
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD = re.compile(r"(?<![ \t])[ \t]*(?:\r\n[ \t]+)+")
+"""One search per run of blanks, however long: without the first part it would be one per blank."""
 _LONE = re.compile(r"[\r\n]")
 _VERSION = re.compile(r"SIP/\d+\.\d+", re.IGNORECASE)
 _STATUS = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: (.*))?", re.IGNORECASE | re.DOTALL)

@@ -182,3 +182,13 @@ def test_a_message_spoilt_anywhere_parses_or_raises_the_one_error(
     for at, what in changes:
         data = data[:at] + what + data[at if insert else at + 1 :]
     survives(data)
+
+
+def test_a_message_of_blanks_is_read_as_fast_as_any_other() -> None:
+    """Were the work quadratic, these few messages would take minutes, and everybody's calls would wait."""
+    blanks = b"X-Folded: a \r\n \t \r\n  b\r\nX-Blank: " + b" " * 8000 + b"c\r\n"
+    for _ in range(20):
+        with pytest.raises(SipError):
+            parse(INVITE.replace(b"\r\n", b"\r\n" + blanks + b"X-Long: " + b" \t" * 25_000 + b"x\r\n", 1))
+    message = parse(INVITE.replace(b"\r\n", b"\r\n" + blanks, 1))
+    assert (message.get("x-folded"), message.get("x-blank")) == ("a b", "c")
