@@ -244,7 +244,10 @@ export class Room extends Emitter<RoomEvents> {
       this.emit("ended", ended);
     });
     this.#media.on("state", (state) => this.emit("media", state));
-    this.#media.on("error", (error) => this.emit("error", error));
+    this.#media.on("error", (error) => {
+      // `state` and `media` tell of these already.
+      if (error.reason !== "network") this.emit("error", error);
+    });
     this.#media.on("peer", (peer) => {
       this.#sending = true;
       void this.#publish();

@@ -240,6 +240,7 @@ export class FakeBrowser implements Environment {
   readonly server = new FakeServer();
   readonly peers: FakePeerConnection[] = [];
   readonly tracks: FakeTrack[] = [];
+  readonly sounds: HTMLAudioElement[] = [];
   readonly asked: MediaStreamConstraints[] = [];
   /** The name of the error that opening a device gives. */
   forbidden: { audio?: string; video?: string; screen?: string } = {};
@@ -284,13 +285,15 @@ export class FakeBrowser implements Environment {
   } as unknown as MediaDevices;
 
   createAudioElement(): HTMLAudioElement {
-    return {
+    const element = {
       srcObject: null,
       autoplay: false,
       play: async () => {
         if (!this.autoplay) throw new DOMException("no click yet", "NotAllowedError");
       },
     } as unknown as HTMLAudioElement;
+    this.sounds.push(element);
+    return element;
   }
 
   random(): number {
@@ -300,6 +303,10 @@ export class FakeBrowser implements Environment {
   onOnline(listener: () => void): () => void {
     this.#online.add(listener);
     return () => this.#online.delete(listener);
+  }
+
+  get waitingForNetwork(): number {
+    return this.#online.size;
   }
 
   goOnline(): void {

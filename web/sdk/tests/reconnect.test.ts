@@ -58,6 +58,18 @@ describe("a lost socket", () => {
     expect(browser.server.socket.requests("publish")).toMatchObject([{ microphone: false }]);
   });
 
+  it("is told by the room's state, and not as an error of the negotiation it broke", async () => {
+    const errors: string[] = [];
+    room.on("error", ({ code }) => errors.push(code));
+    browser.server.answers.offer = () => null;
+    browser.server.socket.say({ type: "media.lost" });
+    await vi.advanceTimersByTimeAsync(0);
+    browser.server.socket.drop();
+    await vi.advanceTimersByTimeAsync(400);
+    expect(room.state).toBe("connected");
+    expect(errors).toEqual([]);
+  });
+
   it("is tried again with growing waits, and at once when the network is back", async () => {
     browser.server.reachable = false;
     browser.server.socket.drop();

@@ -296,6 +296,33 @@ describe("our own devices", () => {
     expect(refused).toMatchObject({ code: "no_device", title: "The browser found nothing to share" });
   });
 
+  it("lets go of a screen that was chosen when the room was over already", async () => {
+    const room = await enter();
+    const sharing = room.setScreen(true);
+    await room.leave();
+    await sharing;
+    expect(browser.tracks.map(({ stopped }) => stopped)).toEqual([true]);
+    expect(room.local.track("screen")).toBeNull();
+  });
+
+  it("leaves nothing behind, however often it is entered and left", async () => {
+    for (let visit = 0; visit < 50; visit++) {
+      const room = await enter({ microphone: true, camera: true });
+      browser.peer.ice("connected");
+      await room.setScreen(true);
+      await room.leave();
+    }
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(browser.tracks).toHaveLength(150);
+    expect(browser.tracks.every(({ stopped }) => stopped)).toBe(true);
+    expect(browser.peers.every(({ closed }) => closed)).toBe(true);
+    expect(browser.server.sockets.every(({ closedWith }) => closedWith === 1000)).toBe(true);
+    expect(browser.sounds.every(({ srcObject }) => srcObject === null)).toBe(true);
+    expect(browser.listeners.get("devicechange")?.size).toBe(0);
+    expect(browser.waitingForNetwork).toBe(0);
+  });
+
   it("tells about devices that come and go", async () => {
     const room = await enter({ microphone: true });
     const seen: number[] = [];

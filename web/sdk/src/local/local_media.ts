@@ -197,6 +197,8 @@ export class LocalMedia extends Emitter<LocalMediaEvents> {
       const stream = await mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: false });
       const [track] = stream.getVideoTracks();
       if (!track) throw new DOMException("no track", "NotFoundError");
+      // Chosen when the room was over already.
+      if (this.#closed) return track.stop();
       track.contentHint = "detail";
       this.#keep("screen", track);
     } catch (error) {

@@ -112,6 +112,7 @@ export class MediaConnection extends Emitter<MediaConnectionEvents> {
       this.#handlePeer(peer, peer.state);
       if (peer.state !== "connected") this.#again(CONNECT_TIMEOUT);
     } catch (error) {
+      if (this.state === "closed") return;
       this.emit("error", asDialroomError(error));
       this.#attempt = Math.max(this.#attempt, RESTARTS);
       this.#again(waitBefore(this.#attempt - RESTARTS, RETRY, this.#options.random()));
