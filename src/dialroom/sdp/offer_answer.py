@@ -25,6 +25,7 @@ SENDRECV: Final = "sendrecv"
 _DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _REVERSED: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 _PROTOCOLS: Final = ("RTP/AVP", "RTP/AVPF")
+_BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 MIN_PTIME: Final = 10
 MAX_PTIME: Final = 60
 _OPUS_FMTP: Final = "useinbandfec=1;usedtx=0;stereo=0;sprop-stereo=0"
@@ -117,7 +118,7 @@ def accept_answer(offer: bytes, answer: bytes) -> MediaDescription:
     if len(theirs.media) < len(ours.media):
         raise SdpError("the answer has fewer media than our offer")
     for mine, media in zip(ours.media, theirs.media, strict=False):
-        if mine.kind != "audio" or mine.port == 0 or media.port == 0 or media.kind != "audio":
+        if mine.kind != "audio" or mine.port == 0 or media.port == 0 or media.kind != "audio" or _group(theirs, media):
             continue
         known = {codec.payload_type for codec in offered_formats(mine)}
         codec = next((item for item in offered_formats(media) if talks(item) and item.payload_type in known), None)
@@ -134,7 +135,7 @@ def accept_answer(offer: bytes, answer: bytes) -> MediaDescription:
 
 def _agree(remote: SessionDescription, media: Media, local: LocalMedia) -> MediaDescription | None:
     """What we make of one offered medium, or None if we have to refuse it."""
-    if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS:
+    if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS or _group(remote, media):
         return None
     candidates = [codec for codec in offered_formats(media) if talks(codec) and codec.name in local.preference]
     if not candidates:
@@ -142,6 +143,15 @@ def _agree(remote: SessionDescription, media: Media, local: LocalMedia) -> Media
     codec = min(candidates, key=lambda item: local.preference.index(item.name))
     direction = _meet(_REVERSED[_direction(remote, media)], local.direction)
     return _describe(remote, media, codec, direction=direction, mux=local.rtcp_mux)
+
+
+def _group(description: SessionDescription, media: Media) -> bool:
+    """Whether the stream is for a multicast group or everybody: nobody may have us flood a network."""
+    try:
+        address = ipaddress.ip_address(media.address or description.address or "")
+    except ValueError:
+        return False
+    return address.is_multicast or address == _BROADCAST
 
 
 def _describe(remote: SessionDescription, media: Media, codec: Codec, *, direction: str, mux: bool) -> MediaDescription:

@@ -66,7 +66,7 @@ class Door:
         return self._challenge(admission, facts, now)
 
     def drops(self, facts: RequestFacts) -> bool:
-        """Whether whoever sent this malformed request is to hear nothing."""
+        """Whether whoever sent this, malformed or of no call, is to hear nothing."""
         return isinstance(self._admit(facts), Drop)
 
     def recall(self, key: tuple[str, ...], now: float) -> bytes | None:

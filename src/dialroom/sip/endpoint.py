@@ -311,7 +311,7 @@ class Endpoint:
     def _receive_cancel(self, request: Request, source: Address, now: float) -> None:
         invite = self._transactions.servers.get(server_key(request, "INVITE"))
         if invite is None or invite.session is None:
-            self._reject(request, source, Rejection(481, "nothing to cancel"))
+            self._reject_stray(request, source, "nothing to cancel")
             return
         entry = self._transactions.serve(request, source, reply_to(request, source))
         self._transactions.respond(entry, respond_to(request, 200, to_tag=invite.session.local_tag), now)
@@ -320,7 +320,7 @@ class Endpoint:
     def _receive_in_dialog(self, request: Request, source: Address, now: float) -> None:
         session = self._session_of(request)
         if session is None:
-            self._reject(request, source, Rejection(481, "there is no such call"))
+            self._reject_stray(request, source, "there is no such call")
             return
         self._let_in(source)
         rejection = inspect(request, in_dialog=True)
@@ -433,6 +433,13 @@ class Endpoint:
         data = bytes(build_rejection(request, rejection, tag=tag, user_agent=self.user_agent))
         self.transmit(data, reply_to(request, source))
         return data
+
+    def _reject_stray(self, request: Request, source: Address, reason: str) -> None:
+        """481 for what belongs to nothing here; silence for those who are to hear nothing."""
+        if self._door.drops(read_facts(request, source)):
+            self.dropped += 1
+        else:
+            self._reject(request, source, Rejection(481, reason))
 
     def _sent_by(self, peer: Address) -> str:
         return f"{wire_host(self._config.local_host(peer.host))}:{self._config.port}"

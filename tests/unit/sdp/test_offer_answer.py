@@ -255,3 +255,12 @@ def test_any_description_is_answered_or_raises_the_one_error(spoilt: list[tuple[
                 act(data)
             except SdpError:
                 continue
+
+
+@pytest.mark.parametrize("address", ["IP4 224.2.1.1/127", "IP4 255.255.255.255", "IP6 ff02::1"])
+def test_nobody_has_us_speak_to_a_group(address: str) -> None:
+    foreign = offer(lines=f"c=IN {address}")
+    with pytest.raises(NotAcceptable):
+        make_answer(foreign, OURS)
+    with pytest.raises(NotAcceptable):
+        accept_answer(make_offer(OURS), foreign)

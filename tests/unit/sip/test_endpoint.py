@@ -185,7 +185,9 @@ def test_a_refused_stranger_costs_no_state_and_is_recorded_once() -> None:
 
 def test_a_dropped_stranger_hears_nothing_whatever_it_sends() -> None:
     side = make_side("10.0.0.2", admit=Gate(Drop("silent")))
-    for data in (request(), request(), request("OPTIONS"), request("REGISTER"), request("FOO"), request(extra="x\r\n")):
+    strange = [request("OPTIONS"), request("REGISTER"), request("FOO"), request(extra="x\r\n")]
+    belated = [request("BYE", to_tag="x"), request("INVITE", to_tag="x"), request("CANCEL")]
+    for data in (request(), request(), *strange, *belated):
         assert feed(side, data) == []
     assert [refusal.status for refusal in side.refused] == [0, 0]
 
