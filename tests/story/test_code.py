@@ -9,6 +9,7 @@ import pytest
 from dialroom.flows.stages import AskingCode, InRoom
 from dialroom.rooms.directory import NewRoom
 
+from .support.phone import CLIP_SECONDS
 from .support.stage import CODE, CountedGuesses, StorySet, dial_in_number
 
 
@@ -30,10 +31,11 @@ async def test_the_right_code_leads_into_the_room(scene: StorySet) -> None:
 async def test_a_code_needs_no_pound_when_it_can_only_mean_one_room(scene: StorySet) -> None:
     await scene.room()
     call = scene.call()
-    asked = await call.phone.hears("welcome_enter_code")
+    await call.phone.hears("welcome_enter_code")
+    before = asyncio.get_running_loop().time()
     call.phone.press(CODE)
     await call.phone.is_in_a_bridge()
-    assert asyncio.get_running_loop().time() == asked.at
+    assert asyncio.get_running_loop().time() == before
 
 
 async def test_digits_typed_before_the_welcome_count(scene: StorySet) -> None:
@@ -120,6 +122,17 @@ async def test_three_wrong_codes_are_goodbye(scene: StorySet) -> None:
     assert call.phone.hung_up == "wrong_code"
     assert call.phone.prompts[-2:] == ["try_again_later", "goodbye"]
     assert scene.guesses.wrongs == 3
+
+
+async def test_the_first_word_waits_for_the_way_to_open_and_hanging_up_for_the_last_word_to_arrive(
+    scene: StorySet,
+) -> None:
+    call = scene.call()
+    welcome = await call.phone.hears("welcome_enter_code")
+    assert welcome.at == 0.3
+    await call.ends()
+    assert call.phone.heard[-1].prompt == "goodbye"
+    assert call.phone.hung_up_at == pytest.approx(call.phone.heard[-1].at + CLIP_SECONDS + 0.5)
 
 
 async def test_a_caller_who_types_nothing_is_asked_three_times(scene: StorySet) -> None:

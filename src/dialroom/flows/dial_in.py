@@ -10,7 +10,14 @@ from dialroom.flows.asking import Tries, ask_for_code, ask_for_pin
 from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.room_keys import RoomLine, seat_again, stay_in_room
 from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Leaving, Stage, Waiting
+from dialroom.media.protocol import PlaySilence
 from dialroom.rooms.values import Participant, Room
+
+BEFORE_THE_FIRST_WORD = PlaySilence(duration=300)
+"""Carriers open the way to the caller's ear a moment after the answer; what is said earlier is lost."""
+
+AFTER_THE_LAST_WORD = PlaySilence(duration=500)
+"""What was sent last is still on its way and in the phone's jitter buffer when a BYE makes the phone stop listening."""
 
 
 async def dial_in(c: Conversation, stage: Stage, straight_into: str | None = None) -> str:
@@ -33,7 +40,7 @@ async def dial_in(c: Conversation, stage: Stage, straight_into: str | None = Non
 async def see_off(c: Conversation, away: TurnedAwayError) -> str:
     """Says why, says goodbye, hangs up."""
     await c.journal.reached(Leaving(reason=away.reason), away.reason)
-    await c.leg.play(c.voice.say(*away.prompts, "goodbye"))
+    await c.leg.play([*c.voice.say(*away.prompts, "goodbye"), AFTER_THE_LAST_WORD])
     return await _hang_up(c, away.reason)
 
 
@@ -45,8 +52,8 @@ async def _hang_up(c: Conversation, reason: str) -> str:
 async def _find_room(c: Conversation, stage: Stage, straight_into: str | None, tries: Tries) -> Room:
     room_id = stage.room if isinstance(stage, AskingPin | Waiting | InRoom) else straight_into
     if room_id is None:
-        again = isinstance(stage, AskingCode)
-        return await ask_for_code(c, tries, c.voice.say("enter_code" if again else "welcome_enter_code"))
+        welcome = [BEFORE_THE_FIRST_WORD, *c.voice.say("welcome_enter_code")]
+        return await ask_for_code(c, tries, c.voice.say("enter_code") if isinstance(stage, AskingCode) else welcome)
     try:
         room = await c.room(room_id)
     except NotFound:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dialroom.flows.leg import LegGoneError, Played
 from dialroom.media.plane import MediaLost
-from dialroom.media.protocol import PlayClip, PlayItem
+from dialroom.media.protocol import PlayClip, PlayItem, PlaySilence, PlayTone
 
 CLIP_SECONDS = 1.0
 
@@ -23,13 +23,14 @@ class Heard:
 
 
 class ScriptedPhone:
-    """A `Leg`. Every clip lasts one second."""
+    """A `Leg`. Every clip lasts `CLIP_SECONDS`."""
 
     def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.others_heard: list[str] = []
         self.answered = False
         self.hung_up: str | None = None
+        self.hung_up_at = 0.0
         self.bridge: str | None = None
         self.participant: str | None = None
         self.is_muted = False
@@ -94,7 +95,7 @@ class ScriptedPhone:
             return "interrupted"
         await self._begin(items)
         self._typed.clear()
-        seconds = CLIP_SECONDS * len(items)
+        seconds = sum(map(_seconds, items))
         self._ends_at = self._now() + seconds
         if not barge_in:
             await asyncio.sleep(seconds)
@@ -107,7 +108,7 @@ class ScriptedPhone:
 
     async def start_playing(self, items: Sequence[PlayItem], *, loop: bool = False) -> None:
         self._check()
-        self._ends_at = float("inf") if loop else self._now() + CLIP_SECONDS * len(items)
+        self._ends_at = float("inf") if loop else self._now() + sum(map(_seconds, items))
         await self._begin(items)
 
     async def stop(self) -> None:
@@ -147,7 +148,7 @@ class ScriptedPhone:
         self.others_heard.extend(_key(item) for item in items)
 
     async def hang_up(self, reason: str) -> None:
-        self.hung_up = reason
+        self.hung_up, self.hung_up_at = reason, self._now()
         self.gone = True
 
     def _check(self) -> None:
@@ -159,9 +160,10 @@ class ScriptedPhone:
 
     async def _begin(self, items: Sequence[PlayItem]) -> None:
         at = self._now()
-        for index, item in enumerate(items):
-            assert isinstance(item, PlayClip)
-            self.heard.append(Heard(_key(item), at + index * CLIP_SECONDS, item.clip.split("/")[0]))
+        for item in items:
+            if isinstance(item, PlayClip):
+                self.heard.append(Heard(_key(item), at, item.clip.split("/")[0]))
+            at += _seconds(item)
         await self._tell()
 
     async def _tell(self) -> None:
@@ -170,6 +172,10 @@ class ScriptedPhone:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _seconds(item: PlayItem) -> float:
+    return item.duration / 1000 if isinstance(item, PlaySilence | PlayTone) else CLIP_SECONDS
 
 
 def _key(item: PlayItem) -> str:
