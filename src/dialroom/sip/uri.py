@@ -22,6 +22,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):")
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}")
 _BAD_USER = re.compile(r'[\s<>"\x00-\x1f\x7f\[\]\\^{}|@]')
 _TEL = re.compile(r"\+?[0-9A-Fa-f*#()\-.]{1,64}")
+_CONTEXT = re.compile(r"\+[0-9().\-]{1,20}")
+_DIGITS = frozenset("0123456789")
 _SEPARATORS = re.compile(r"[()\-. ]")
 
 
@@ -39,8 +41,12 @@ class SipUri:
 
     @property
     def username(self) -> str:
-        """The user part with escapes decoded and any `;parameters` of a telephone number taken off; "" if absent."""
-        return unescape((self.user or "").partition(";")[0])
+        """The user part with escapes decoded, "" if absent; a telephone number without its `;parameters`, written in
+        full if they say in which country or area it holds."""
+        number, *parameters = (self.user or "").split(";")
+        contexts = (item.partition("=") for item in parameters)
+        context = next((value for name, _, value in contexts if name.lower() == "phone-context"), None)
+        return _in_full(unescape(number), unescape(context or ""))
 
     @property
     def transport(self) -> str | None:
@@ -81,8 +87,8 @@ class TelUri:
 
     @property
     def username(self) -> str:
-        """The number without visual separators."""
-        return _SEPARATORS.sub("", self.number)
+        """The number without visual separators, in full if it says in which country or area it holds."""
+        return _in_full(_SEPARATORS.sub("", self.number), parameter(self.parameters, "phone-context") or "")
 
     def __str__(self) -> str:
         return f"tel:{wire_safe(self.number)}{build_parameters(self.parameters)}"
@@ -102,6 +108,13 @@ class OtherUri:
 
     def __str__(self) -> str:
         return f"{self.scheme}:{wire_safe(self.opaque)}"
+
+
+def _in_full(number: str, context: str) -> str:
+    """A local number after the digits of its `phone-context` (RFC 3966 §5.1.5), if that is one of digits."""
+    if number[:1] not in _DIGITS or _CONTEXT.fullmatch(context) is None:
+        return number
+    return _SEPARATORS.sub("", context) + number
 
 
 Uri = SipUri | TelUri | OtherUri

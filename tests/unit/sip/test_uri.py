@@ -43,6 +43,10 @@ def test_an_at_sign_in_the_headers_does_not_move_the_host() -> None:
 def test_a_number_is_the_same_by_tel_and_sip() -> None:
     assert parse_uri("tel:+1(555)123-45.67").username == "+15551234567"
     assert parse_uri("sip:+15551234567;npdi@gw").username == "+15551234567"
+    assert parse_uri("tel:202-555-0176;phone-context=+1").username == "+12025550176"
+    assert parse_uri("sip:2025550176;Phone-Context=%2B1@gw;user=phone").username == "+12025550176"
+    assert parse_uri("sip:+12025550176;phone-context=+44@gw").username == "+12025550176"
+    assert parse_uri("sip:1000;phone-context=pbx.example@gw;user=phone").username == "1000"
     assert isinstance(parse_uri("tel:112"), TelUri)
     assert isinstance(parse_uri("isbn:123"), OtherUri)
 
