@@ -146,6 +146,12 @@ class Config(BaseSettings):
     webrtc_addresses: Texts = Field((), description="Addresses browsers reach it at; empty: this machine's.")
     turn_servers: tuple[TurnServer, ...] = Field((), description="TURN servers handed to browsers.")
     media_control: str = Field("", description="Unix path or host:port of a media process; empty: we start one.")
+    media_secret: SecretStr | None = Field(
+        None, description="What that media process asks for at host:port: its `DIALROOM_MEDIA_SECRET`."
+    )
+    media_linger_seconds: int = Field(
+        600, ge=0, le=86_400, description="How long our media process and its calls wait for a server; 0: for ever."
+    )
     media_binary: str = Field("", description="The media program; empty: the one in the package.")
 
     prompts_dir: Path | None = Field(None, description="Own prompts, which replace shipped ones file by file.")

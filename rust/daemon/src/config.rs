@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::secret::{SHORTEST, Secret};
+
 /// What `--help` prints.
 pub const USAGE: &str = "dialroom-media: the media process of dialroom
 
-  --control ADDRESS      where the control plane connects: unix:/path or tcp:host:port
+  --control ADDRESS      where the control plane connects: unix:/path or tcp:host:port; who comes by TCP has to know
+                         the secret in DIALROOM_MEDIA_SECRET
   --rtp-address IP       address to receive media on (default 0.0.0.0)
   --advertise IP[,IP]    addresses told to phones (the first of each family) and browsers (all); default: --rtp-address,
                          or the machine's own address where that is 0.0.0.0
   --rtp-ports LOW-HIGH   ports for phones (default 20000-29999; 0 lets the system choose each)
   --webrtc-port PORT     UDP and TCP port for browsers (default 7882; 0 lets the system choose)
-  --linger SECONDS       end when no control plane has been connected for so long (default: never)
+  --linger SECONDS       end, and with it all calls, when no control plane has been connected for so long (default
+                         600; 0: never)
   --log json|text        shape of the log on stderr (default json)
 
 Each flag can also be given in the environment: DIALROOM_MEDIA_CONTROL, DIALROOM_MEDIA_RTP_ADDRESS, and so on.";
@@ -24,7 +28,7 @@ Each flag can also be given in the environment: DIALROOM_MEDIA_CONTROL, DIALROOM
 pub enum ControlAddress {
     /// A Unix socket; only this user may connect.
     Unix(PathBuf),
-    /// A TCP address. There is no authentication: keep it on loopback or a private network.
+    /// A TCP address. Who connects has to know the secret; nothing is encrypted: keep it on a private network.
     Tcp(String),
 }
 
@@ -88,6 +92,8 @@ pub struct Config {
     pub rtp_ports: PortRange,
     /// Port for browsers.
     pub webrtc_port: u16,
+    /// What a control plane has to know that comes by TCP.
+    pub secret: Option<Secret>,
     /// How long to go on without a control plane; for ever without it.
     pub linger: Option<Duration>,
     /// Shape of the log.
@@ -107,14 +113,16 @@ impl Config {
         let rtp_address = value("rtp-address").map_or(Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), |text| {
             text.parse().map_err(|_| format!("--rtp-address {text:?} is no IP address"))
         })?;
+        let control: ControlAddress = control.parse()?;
         Ok(Self {
-            control: control.parse()?,
+            secret: read_secret(&control, env("DIALROOM_MEDIA_SECRET"))?,
+            control,
             rtp_address,
             advertise: read_advertised(value("advertise").as_deref(), rtp_address)?,
             rtp_ports: value("rtp-ports").as_deref().unwrap_or("20000-29999").parse()?,
             webrtc_port: value("webrtc-port")
                 .map_or(Ok(7882), |text| text.parse().map_err(|_| format!("--webrtc-port {text:?} is no port")))?,
-            linger: value("linger").map(|text| read_seconds(&text)).transpose()?,
+            linger: read_linger(value("linger").as_deref().unwrap_or("600"))?,
             log: match value("log").as_deref() {
                 None | Some("json") => LogShape::Json,
                 Some("text") => LogShape::Text,
@@ -126,10 +134,25 @@ impl Config {
 
 const FLAGS: [&str; 7] = ["control", "rtp-address", "advertise", "rtp-ports", "webrtc-port", "linger", "log"];
 
-fn read_seconds(text: &str) -> Result<Duration, String> {
+fn read_linger(text: &str) -> Result<Option<Duration>, String> {
     match text.parse() {
-        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("--linger {text:?} is no number of seconds")),
+        Ok(0) => Ok(None),
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        Err(_) => Err(format!("--linger {text:?} is no number of seconds")),
+    }
+}
+
+/// A Unix socket is guarded by the rights of its file.
+fn read_secret(control: &ControlAddress, text: Option<String>) -> Result<Option<Secret>, String> {
+    match control {
+        ControlAddress::Unix(_) => Ok(None),
+        ControlAddress::Tcp(_) => match Secret::new(&text.unwrap_or_default()) {
+            Some(secret) => Ok(Some(secret)),
+            None => Err(format!(
+                "--control tcp: lets in only who knows a secret; set DIALROOM_MEDIA_SECRET to {SHORTEST} or more \
+                 characters, the same here and for the server"
+            )),
+        },
     }
 }
 
@@ -176,7 +199,8 @@ mod tests {
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Config, String> {
-        Config::read(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(), |_| None)
+        let env = |name: &str| (name == "DIALROOM_MEDIA_SECRET").then(|| "a secret of ours".to_owned());
+        Config::read(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(), env)
     }
 
     #[test]
@@ -188,6 +212,22 @@ mod tests {
         assert_eq!(config.advertise.len(), 2);
         assert_eq!(config.webrtc_port, 7882);
         assert_eq!(config.log, LogShape::Json);
+        assert_eq!(config.linger, Some(Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn by_tcp_nobody_is_served_without_a_secret_and_by_a_unix_socket_none_is_asked_for() {
+        let bare = |control: &str| Config::read(&["--control".to_owned(), control.to_owned()], |_| None);
+        assert!(bare("tcp:127.0.0.1:9").unwrap_err().contains("DIALROOM_MEDIA_SECRET"));
+        assert!(bare("unix:/x").unwrap().secret.is_none());
+        assert!(read(&["--control", "tcp:127.0.0.1:9"]).unwrap().secret.is_some());
+        assert!(read(&["--control", "unix:/x"]).unwrap().secret.is_none());
+    }
+
+    #[test]
+    fn a_process_goes_on_for_ever_only_if_told_so() {
+        assert_eq!(read(&["--control", "unix:/x", "--linger", "0"]).unwrap().linger, None);
+        assert_eq!(read(&["--control", "unix:/x", "--linger=7"]).unwrap().linger, Some(Duration::from_secs(7)));
     }
 
     #[test]
@@ -211,7 +251,7 @@ mod tests {
             (&["--control", "unix:/x", "--advertise", "example.org"], "no IP address"),
             (&["--control", "unix:/x", "--speed", "9"], "--speed is unknown"),
             (&["--control"], "needs a value"),
-            (&["--control", "unix:/x", "--linger", "0"], "no number of seconds"),
+            (&["--control", "unix:/x", "--linger", "-1"], "no number of seconds"),
         ] {
             let error = read(arguments).unwrap_err();
             assert!(error.contains(part), "{error}");

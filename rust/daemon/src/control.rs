@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::config::ControlAddress;
 use crate::link::{ConnectionId, ToLink};
+use crate::secret::{self, Secret};
 use crate::stream::Stream;
 use crate::syscall::Waker;
 use crate::threads::survives;
@@ -26,6 +27,10 @@ use crate::worker::{ToWorker, Work};
 
 /// Connections at a time; only one of them speaks for the control plane.
 const MAX_CONNECTIONS: usize = 16;
+/// A connection that has not said a proper hello by now is closed.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of one frame that are kept of somebody who has not said hello.
+const MAX_BEFORE_HELLO: usize = 64 * 1024;
 
 /// Where control connections arrive.
 pub enum Listener {
@@ -96,14 +101,15 @@ pub struct Channels {
 pub struct Door {
     listener: Listener,
     channels: Channels,
+    secret: Option<Secret>,
     open: Arc<AtomicUsize>,
     last: ConnectionId,
 }
 
 impl Door {
-    /// A door that nobody came through yet.
-    pub fn new(listener: Listener, channels: Channels) -> Self {
-        Self { listener, channels, open: Arc::new(AtomicUsize::new(0)), last: 0 }
+    /// A door that nobody came through yet; with a `secret`, who comes has to know it.
+    pub fn new(listener: Listener, channels: Channels, secret: Option<Secret>) -> Self {
+        Self { listener, channels, secret, open: Arc::new(AtomicUsize::new(0)), last: 0 }
     }
 
     /// Accepts connections for ever.
@@ -123,12 +129,13 @@ impl Door {
         if self.open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
             return warn!("too many control connections; one is closed");
         }
-        if let Err(error) = stream.prepare() {
+        if let Err(error) = stream.prepare().and_then(|()| stream.wait_at_most(Some(HELLO_WITHIN))) {
             return warn!(%error, "a control connection cannot be used");
         }
         self.last += 1;
         let place = Place::take(&self.open);
-        let reader = Reader { connection: self.last, stream, channels: self.channels.clone(), greeted: false };
+        let (channels, secret) = (self.channels.clone(), self.secret.clone());
+        let reader = Reader { connection: self.last, stream, channels, secret, challenge: None, greeted: false };
         let started = std::thread::Builder::new().name(format!("control {}", self.last)).spawn(move || {
             reader.run();
             drop(place);
@@ -159,6 +166,8 @@ struct Reader {
     connection: ConnectionId,
     stream: Stream,
     channels: Channels,
+    secret: Option<Secret>,
+    challenge: Option<String>,
     greeted: bool,
 }
 
@@ -186,6 +195,9 @@ impl Reader {
             }
             if let Err(reason) = self.take_frames(&mut frames) {
                 return reason;
+            }
+            if !self.greeted && frames.waiting() > MAX_BEFORE_HELLO {
+                return "too much before the hello".to_owned();
             }
         }
     }
@@ -216,14 +228,28 @@ impl Reader {
                     format!("This media process speaks protocol {PROTOCOL_VERSION}, not {protocol}; restart it");
                 self.refuse(id, Refusal::new(RefusalCode::ProtocolMismatch, message))
             }
-            Command::Hello { protocol, after_event, instance } => {
+            Command::Hello { proof, .. } if !self.greeted && !self.is_proved(proof.as_deref()) => {
+                let message = "This media process lets in only who knows its secret; set `media_secret` \
+                               (DIALROOM_MEDIA_SECRET) to the same value here and there";
+                self.refuse(id, Refusal::new(RefusalCode::Unauthorized, message))?;
+                Err("it does not know the secret".to_owned())
+            }
+            Command::Hello { protocol, after_event, instance, .. } => {
                 if !self.greeted {
+                    self.stream.wait_at_most(None).map_err(|error| error.to_string())?;
                     let stream = self.stream.try_clone().map_err(|error| error.to_string())?;
                     let (connection, told) = (self.connection, instance.clone());
                     self.tell(ToLink::Greeted { connection, stream, after_event, instance: told })?;
                     self.greeted = true;
                 }
-                self.hand_on(id, Work::Command(Command::Hello { protocol, after_event, instance }))
+                self.hand_on(id, Work::Command(Command::Hello { protocol, after_event, instance, proof: None }))
+            }
+            Command::GetChallenge {} if !self.greeted => {
+                if self.challenge.is_none() {
+                    self.challenge = secret::challenge();
+                }
+                let challenge = self.challenge.clone().ok_or("the system has no randomness")?;
+                self.reply(id, Answer::Challenge { challenge })
             }
             _ if !self.greeted => {
                 self.refuse(id, Refusal::new(RefusalCode::BadValue, "The first command on a link is hello"))
@@ -245,8 +271,19 @@ impl Reader {
         Ok(())
     }
 
+    fn is_proved(&self, proof: Option<&str>) -> bool {
+        let Some(secret) = &self.secret else {
+            return true;
+        };
+        let pair = self.challenge.as_deref().zip(proof);
+        pair.is_some_and(|(challenge, proof)| secret.is_known_by(challenge, proof))
+    }
+
     fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), String> {
-        let answer = Answer::Refused(refusal);
+        self.reply(id, Answer::Refused(refusal))
+    }
+
+    fn reply(&mut self, id: u64, answer: Answer) -> Result<(), String> {
         if self.greeted {
             return self.tell(ToLink::Reply { connection: self.connection, id, answer });
         }
@@ -281,7 +318,13 @@ mod tests {
             let listener = Listener::Tcp(TcpListener::bind("127.0.0.1:0").unwrap());
             let ((worker, commands), (to_link, link)) = (sync_channel(8), channel());
             let channels = Channels { worker, waker: Arc::new(Waker::new().unwrap()), link: to_link };
-            Self { door: Door::new(listener, channels), commands, link }
+            Self { door: Door::new(listener, channels, None), commands, link }
+        }
+
+        fn with_secret(text: &str) -> Self {
+            let mut process = Self::new();
+            process.door.secret = Secret::new(text);
+            process
         }
 
         fn connect(&mut self) -> UnixStream {
@@ -297,7 +340,18 @@ mod tests {
     }
 
     fn hello() -> Command {
-        Command::Hello { protocol: PROTOCOL_VERSION, after_event: None, instance: None }
+        proving(None)
+    }
+
+    fn proving(proof: Option<String>) -> Command {
+        Command::Hello { protocol: PROTOCOL_VERSION, after_event: None, instance: None, proof }
+    }
+
+    fn refusal(stream: &mut UnixStream) -> RefusalCode {
+        match answer(stream) {
+            FromMedia::Reply { id: 7, answer: Answer::Refused(refusal) } => refusal.code,
+            other => panic!("it is not refused: {other:?}"),
+        }
     }
 
     fn open(bridge: &str) -> Command {
@@ -350,9 +404,51 @@ mod tests {
         let mut process = Process::new();
         let mut stream = process.connect();
         ask(&mut stream, open("room"));
-        let FromMedia::Reply { id: 7, answer: Answer::Refused(refusal) } = answer(&mut stream) else {
-            panic!("it is not refused");
+        assert_eq!(refusal(&mut stream), RefusalCode::BadValue);
+    }
+
+    #[test]
+    fn who_knows_the_secret_is_let_in() {
+        let mut process = Process::with_secret("a secret of ours");
+        let mut stream = process.connect();
+        ask(&mut stream, Command::GetChallenge {});
+        let FromMedia::Reply { answer: Answer::Challenge { challenge }, .. } = answer(&mut stream) else {
+            panic!("no challenge");
         };
-        assert!(refusal.message.contains("hello"));
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"a secret of ours");
+        let tag = aws_lc_rs::hmac::sign(&key, format!("dialroom control link{challenge}").as_bytes());
+        ask(&mut stream, proving(Some(tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())));
+        assert!(matches!(process.link.recv().unwrap(), ToLink::Greeted { .. }));
+        let work = process.commands.recv().unwrap().work;
+        assert!(matches!(work, Work::Command(Command::Hello { proof: None, .. })), "the proof goes no further");
+    }
+
+    #[test]
+    fn who_does_not_know_the_secret_is_refused_and_closed() {
+        let wrong =
+            [(true, None), (true, Some("0".repeat(64))), (false, Some("0".repeat(64))), (true, Some("x".into()))];
+        for (asks, proof) in wrong {
+            let mut process = Process::with_secret("a secret of ours");
+            let mut stream = process.connect();
+            if asks {
+                ask(&mut stream, Command::GetChallenge {});
+                answer(&mut stream);
+            }
+            ask(&mut stream, proving(proof));
+            assert_eq!(refusal(&mut stream), RefusalCode::Unauthorized);
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            assert!(matches!(process.link.recv().unwrap(), ToLink::Gone(1)), "nothing came before");
+            assert!(process.commands.try_recv().is_err());
+        }
+    }
+
+    #[test]
+    fn who_has_not_said_hello_cannot_make_us_keep_much() {
+        let mut process = Process::new();
+        let mut stream = process.connect();
+        let announced = (2 * MAX_BEFORE_HELLO as u32).to_be_bytes();
+        stream.write_all(&announced).unwrap();
+        stream.write_all(&vec![0; MAX_BEFORE_HELLO + 1]).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
 }

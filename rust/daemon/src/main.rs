@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod link;
 mod recorder;
+mod secret;
 mod sockets;
 mod stream;
 mod streams;
@@ -110,7 +111,7 @@ fn run(config: &Config) -> Result<(), String> {
     let channels = Channels { worker: to_worker, waker: waker.clone(), link: to_link.clone() };
     let recorder = start_recorder(&channels)?;
     let url = listener.url(&config.control);
-    let door = Door::new(listener, channels);
+    let door = Door::new(listener, channels, config.secret.clone());
     start_vital("accept", &end, move || door.serve())?;
     let stopped = end.clone();
     start_vital("signals", &end, move || {

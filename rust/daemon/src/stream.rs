@@ -5,8 +5,12 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
+
 /// A write that takes longer closes the connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often another machine from which nothing comes is asked whether it is there.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// A control connection.
 pub enum Stream {
@@ -25,14 +29,26 @@ impl Stream {
         }
     }
 
-    /// Bounds how long a write may block and sends small frames at once.
+    /// Bounds how long a write may block, sends small frames at once, and notices when the other machine is gone.
     pub fn prepare(&self) -> io::Result<()> {
         match self {
             Self::Unix(stream) => stream.set_write_timeout(Some(WRITE_TIMEOUT)),
             Self::Tcp(stream) => {
+                let socket = SockRef::from(stream);
+                let keepalive = TcpKeepalive::new().with_time(PROBE_EVERY).with_interval(PROBE_EVERY).with_retries(3);
+                socket.set_tcp_keepalive(&keepalive)?;
+                socket.set_tcp_user_timeout(Some(4 * PROBE_EVERY))?;
                 stream.set_nodelay(true)?;
                 stream.set_write_timeout(Some(WRITE_TIMEOUT))
             }
+        }
+    }
+
+    /// How long a read may wait; for ever without it.
+    pub fn wait_at_most(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_read_timeout(timeout),
+            Self::Tcp(stream) => stream.set_read_timeout(timeout),
         }
     }
 

@@ -16,6 +16,9 @@ pub enum Answer {
     /// The command was carried out.
     #[serde(rename = "done")]
     Done {},
+    /// What a `Hello` has to prove that it knows the secret for.
+    #[serde(rename = "challenge")]
+    Challenge { challenge: String },
     /// Everything the media plane holds. `instance` changes when the media process does.
     #[serde(rename = "snapshot")]
     Snapshot {
@@ -80,6 +83,7 @@ pub enum RefusalCode {
     NoPort,
     NoCapacity,
     ProtocolMismatch,
+    Unauthorized,
     Internal,
 }
 

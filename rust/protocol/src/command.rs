@@ -29,7 +29,11 @@ pub enum RecordingDirection {
 #[serde(tag = "type")]
 #[allow(missing_docs)]
 pub enum Command {
-    /// First command on a link; answered by `Snapshot`.
+    /// Asks what is to be proved on this link; answered by `Challenge`.
+    #[serde(rename = "challenge")]
+    GetChallenge {},
+    /// First command on a link but for `GetChallenge`; answered by `Snapshot`. `proof` is the HMAC-SHA256 of
+    /// "dialroom control link" and the challenge under the secret, in hexadecimal, where there is a secret.
     #[serde(rename = "hello")]
     Hello {
         #[serde(default)]
@@ -38,6 +42,8 @@ pub enum Command {
         after_event: Option<u64>,
         #[serde(default)]
         instance: Option<String>,
+        #[serde(default)]
+        proof: Option<String>,
     },
     /// Answered by `Done`.
     #[serde(rename = "ping")]
@@ -188,6 +194,7 @@ impl Command {
     /// The tag of the command on the link, for logs.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::GetChallenge {} => "challenge",
             Self::Hello { .. } => "hello",
             Self::Ping {} => "ping",
             Self::OpenBridge { .. } => "bridge.open",

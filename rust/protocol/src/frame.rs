@@ -91,6 +91,11 @@ impl FrameReader {
         self.buffer.extend_from_slice(data);
     }
 
+    /// Bytes that wait for the rest of their frame.
+    pub fn waiting(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// The next complete body, if there is one.
     pub fn next_body(&mut self) -> Result<Option<&[u8]>, FrameError> {
         let rest = &self.buffer[self.start..];

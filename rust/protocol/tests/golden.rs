@@ -37,12 +37,12 @@ fn check<T: Serialize + DeserializeOwned>(prefix: &str, at_least: usize) {
 
 #[test]
 fn commands_are_read_and_written_as_python_does() {
-    check::<Request>("command_", 27);
+    check::<Request>("command_", 28);
 }
 
 #[test]
 fn answers_are_read_and_written_as_python_does() {
-    check::<FromMedia>("answer_", 7);
+    check::<FromMedia>("answer_", 8);
 }
 
 #[test]

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from dialroom.media.framing import FrameError, FrameReader, decode_from_media, encode_request
 from dialroom.media.listeners import Listeners
 from dialroom.media.plane import EventHandler, LinkHandler, MediaError, MediaLost, MediaPlane, MediaRefused, Unlisten
-from dialroom.media.protocol import Answer, Command, Hello, Notice, Refused, Reply, Request, Snapshot
+from dialroom.media.protocol import (
+    Answer,
+    Challenge,
+    Command,
+    GetChallenge,
+    Hello,
+    Notice,
+    Refused,
+    Reply,
+    Request,
+    Snapshot,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,19 +37,30 @@ FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.0
 SHORT_LIFE_SECONDS = 1.0
 READ_BYTES = 64 * 1024
+PROBE_SECONDS = 5
+"""How often a media process on another machine from which nothing comes is asked whether it is there."""
 
 Revive = Callable[[], Awaitable[object]]
 
 
 class MediaClient(MediaPlane):
-    """Speaks to the media process at ``url``: ``unix:/path`` or ``tcp:host:port``.
+    """Speaks to the media process at ``url``: ``unix:/path`` or ``tcp:host:port``, which asks for ``secret``.
 
     ``patience``: seconds a request waits for a lost link to come back. ``timeout``: seconds it waits for its answer.
     ``revive`` is awaited before each attempt to connect again; `MediaProcess.ensure` fits.
     """
 
-    def __init__(self, url: str, *, patience: float = 2.0, timeout: float = 10.0, revive: Revive | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float = 2.0,
+        timeout: float = 10.0,
+        revive: Revive | None = None,
+        secret: str = "",
+    ) -> None:
         self._target = _parse_url(url)
+        self._secret = secret
         self._patience = patience
         self._timeout = timeout
         self._revive = revive
@@ -75,7 +99,8 @@ class MediaClient(MediaPlane):
 
         Must-deliver events after ``after_event`` (of media process ``instance``) are told again. With ``hold_events``
         none is handed on before `release_events`, so that listeners can be set from the snapshot first.
-        Raises `MediaLost` when nobody answers and `MediaRefused` ``protocol_mismatch`` when another version does.
+        Raises `MediaLost` when nobody answers and `MediaRefused` ``protocol_mismatch`` when another version does, or
+        ``unauthorized`` when the secret is another one.
         """
         if self._keeper is not None:
             raise RuntimeError("This client is connected already")
@@ -156,23 +181,12 @@ class MediaClient(MediaPlane):
         return snapshot
 
     async def _greet(self, reader: asyncio.StreamReader, after_event: int | None, instance: str | None) -> Snapshot:
-        answer = self._send(Hello(after_event=after_event, instance=instance))
-        frames = FrameReader()
-        early: list[bytes] = []
-        while not answer.done():
-            try:
-                data = await asyncio.wait_for(reader.read(READ_BYTES), self._timeout)
-                bodies = frames.feed(data)
-            except (OSError, TimeoutError, FrameError) as error:
-                raise MediaLost(f"The media process did not answer the hello: {error}") from error
-            if not data:
-                raise MediaLost("The media process closed the link instead of answering the hello")
-            for body in bodies:
-                if answer.done():
-                    early.append(body)
-                else:
-                    self._take(body)
-        snapshot = answer.result()
+        self._frames, self._early = FrameReader(), []
+        proof = None
+        if self._secret and not isinstance(self._target, str):
+            challenge = await self._ask(reader, GetChallenge())
+            proof = proof_of(self._secret, challenge.challenge) if isinstance(challenge, Challenge) else None
+        snapshot = await self._ask(reader, Hello(after_event=after_event, instance=instance, proof=proof))
         if not isinstance(snapshot, Snapshot):
             raise MediaLost(f"The media process answered the hello by {type(snapshot).__name__}")
         if instance is not None and snapshot.instance != instance:
@@ -180,8 +194,25 @@ class MediaClient(MediaPlane):
         elif after_event is None:
             self._last_event = snapshot.last_event
         self._instance = snapshot.instance
-        self._frames, self._early = frames, early
         return snapshot
+
+    async def _ask(self, reader: asyncio.StreamReader, command: Command) -> Answer:
+        """The answer to a command before anybody else reads; what comes after it is kept."""
+        answer = self._send(command)
+        while not answer.done():
+            try:
+                data = await asyncio.wait_for(reader.read(READ_BYTES), self._timeout)
+                bodies = self._frames.feed(data)
+            except (OSError, TimeoutError, FrameError) as error:
+                raise MediaLost(f"The media process did not answer the hello: {error}") from error
+            if not data:
+                raise MediaLost("The media process closed the link instead of answering the hello")
+            for body in bodies:
+                if answer.done():
+                    self._early.append(body)
+                else:
+                    self._take(body)
+        return answer.result()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -260,10 +291,23 @@ class MediaClient(MediaPlane):
         self._listeners.tell(notice.event)
 
 
+def proof_of(secret: str, challenge: str) -> str:
+    """What shows a media process that we know its secret, without telling it (RFC 2104)."""
+    return hmac.new(secret.encode(), b"dialroom control link" + challenge.encode(), "sha256").hexdigest()
+
+
 async def _dial(target: str | tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if isinstance(target, str):
         return await asyncio.open_unix_connection(target)
-    return await asyncio.open_connection(*target)
+    reader, writer = await asyncio.open_connection(*target)
+    # A machine that is gone says nothing: without probes the link would seem whole for ever.
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * PROBE_SECONDS * 1000)
+    return reader, writer
 
 
 def _parse_url(url: str) -> str | tuple[str, int]:

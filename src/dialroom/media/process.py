@@ -38,7 +38,8 @@ class MediaProcessError(Exception):
 class MediaProcessSettings:
     """How to run the media process. Ports of 0 let the system choose. ``data_dir`` must exist.
 
-    ``linger``: seconds after which it ends by itself when no control plane is connected; without it, it never does.
+    ``linger``: seconds after which it ends by itself, and with it all calls, when no control plane is connected; 0:
+    never.
     """
 
     data_dir: Path
@@ -46,7 +47,7 @@ class MediaProcessSettings:
     advertise: Sequence[str] = ()
     rtp_ports: str = "20000-29999"
     webrtc_port: int = 7882
-    linger: int | None = None
+    linger: int = 600
     log: str = "json"
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -147,9 +148,7 @@ class MediaProcess:
         binary = find_binary()
         command = [str(binary), "--control", self.url, "--rtp-address", settings.rtp_address]
         command += ["--rtp-ports", settings.rtp_ports, "--webrtc-port", str(settings.webrtc_port)]
-        command += ["--log", settings.log]
-        if settings.linger is not None:
-            command += ["--linger", str(settings.linger)]
+        command += ["--log", settings.log, "--linger", str(settings.linger)]
         if settings.advertise:
             command += ["--advertise", ",".join(settings.advertise)]
         child = await asyncio.to_thread(self._spawn, command)

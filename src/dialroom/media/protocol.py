@@ -150,14 +150,20 @@ class PeerState(Value, frozen=True, kw_only=True):
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
+class GetChallenge(Tagged, frozen=True, kw_only=True, tag="challenge"):
+    """Asks what is to be proved on this link, if it is one by TCP; answered by `Challenge`."""
+
+
 class Hello(Tagged, frozen=True, kw_only=True, tag="hello"):
-    """First command on a link; answered by `Snapshot`. Must-deliver events after ``after_event`` are told again; it
-    counts only if ``instance`` is the media process that numbered them (another one tells all it has kept). Without
-    ``after_event`` nothing is told again."""
+    """First command on a link but for `GetChallenge`; answered by `Snapshot`. Must-deliver events after ``after_event``
+    are told again; it counts only if ``instance`` is the media process that numbered them (another one tells all it has
+    kept). Without ``after_event`` nothing is told again. ``proof`` is asked for on a link by TCP: the HMAC-SHA256, in
+    hexadecimal, of "dialroom control link" and the challenge, under the secret."""
 
     protocol: int = PROTOCOL_VERSION
     after_event: int | None = None
     instance: str | None = None
+    proof: str | None = None
 
 
 class Ping(Tagged, frozen=True, kw_only=True, tag="ping"):
@@ -351,6 +357,7 @@ class GetMetrics(Tagged, frozen=True, kw_only=True, tag="metrics"):
 
 Command = (
     Hello
+    | GetChallenge
     | Ping
     | OpenBridge
     | CloseBridge
@@ -385,6 +392,12 @@ Command = (
 
 class Done(Tagged, frozen=True, kw_only=True, tag="done"):
     """The command was carried out."""
+
+
+class Challenge(Tagged, frozen=True, kw_only=True, tag="challenge"):
+    """What a `Hello` is to prove the knowledge of the secret with; another one for each link."""
+
+    challenge: str
 
 
 class Snapshot(Tagged, frozen=True, kw_only=True, tag="snapshot"):
@@ -425,12 +438,12 @@ class Metrics(Tagged, frozen=True, kw_only=True, tag="metrics"):
     values: dict[str, float]
 
 
-Answer = Done | Snapshot | LegOpened | LegStatistics | PeerOpened | Metrics
+Answer = Done | Challenge | Snapshot | LegOpened | LegStatistics | PeerOpened | Metrics
 
 
 class Refused(Tagged, frozen=True, kw_only=True, tag="refused"):
     """The command was not carried out. ``code`` is stable: unknown_leg, unknown_peer, unknown_bridge, unknown_clip,
-    bad_offer, bad_audio, bad_value, no_port, no_capacity, protocol_mismatch, internal."""
+    bad_offer, bad_audio, bad_value, no_port, no_capacity, protocol_mismatch, unauthorized, internal."""
 
     code: str
     message: str

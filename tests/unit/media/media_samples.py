@@ -65,7 +65,8 @@ SPEAKER = p.Speaker(participant="par_1", level=-23)
 SLOTS = [p.Slot(mid="3", participant="par_1", source="screen"), p.Slot(mid="4")]
 
 COMMANDS: dict[str, p.Command] = {
-    "hello": p.Hello(after_event=17, instance="m-1"),
+    "challenge": p.GetChallenge(),
+    "hello": p.Hello(after_event=17, instance="m-1", proof="00ff"),
     "hello_first": p.Hello(),
     "ping": p.Ping(),
     "bridge_open": p.OpenBridge(bridge="ses_1", tag="room_1"),
@@ -112,6 +113,7 @@ COMMANDS: dict[str, p.Command] = {
 
 ANSWERS: dict[str, p.Answer | p.Refused] = {
     "done": p.Done(),
+    "challenge": p.Challenge(challenge="00ff"),
     "snapshot": p.Snapshot(
         version="0.1.0",
         instance="m-1",

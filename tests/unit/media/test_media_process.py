@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import os
 import shutil
 import wave
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +171,19 @@ async def test_a_recording_is_complete_when_its_stop_is_answered(
     assert tone_power(samples[-4000:], phones[0].frequency) > LOUD
 
 
+async def test_the_end_of_the_process_completes_its_recordings(
+    process: MediaProcess, client: MediaClient, phones: list[Phone], tmp_path: Path
+) -> None:
+    await call(client, phones[0], "one")
+    path = tmp_path / "heard.wav"
+    await client.perform(p.StartRecording(recording="r", leg="one", path=str(path)))
+    await phones[0].hear(0.3)
+    await process.stop()
+    with wave.open(str(path)) as file:
+        assert file.getnframes() >= 1600
+        assert path.stat().st_size == 44 + 2 * file.getnframes()
+
+
 async def test_a_recording_that_cannot_be_written_is_refused(client: MediaClient, phones: list[Phone]) -> None:
     await call(client, phones[0], "one")
     for _ in range(2):
@@ -328,6 +344,39 @@ async def test_a_process_that_nobody_comes_back_to_ends_if_told_so(data_dir: Pat
         while process.pid() is not None:  # noqa: ASYNC110 - the end of a process is no event
             await asyncio.sleep(0.05)
     assert not settings.socket.exists()
+
+
+@pytest.fixture
+async def by_tcp() -> AsyncIterator[str]:
+    """The address of a media process that runs on its own and has a secret."""
+    command = [str(find_binary()), "--control", "tcp:127.0.0.1:0", "--rtp-address", "127.0.0.1"]
+    command += ["--rtp-ports", "0", "--webrtc-port", "0", "--linger", "60"]
+    environment = {**os.environ, "DIALROOM_MEDIA_SECRET": "a secret of ours"}
+    child = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=environment
+    )
+    assert child.stdout is not None
+    yield json.loads(await child.stdout.readline())["control"]
+    child.terminate()
+    assert await child.wait() == 0
+
+
+async def test_a_media_process_elsewhere_is_used_by_who_knows_its_secret(by_tcp: str) -> None:
+    client = MediaClient(by_tcp, secret="a secret of ours")
+    await client.connect()
+    await client.perform(p.OpenBridge(bridge="room"))
+    await client.close()
+    again = MediaClient(by_tcp, secret="a secret of ours")
+    assert (await again.connect()).bridges == ["room"]
+    await again.close()
+
+
+@pytest.mark.parametrize("secret", ["", "a secret of hers"])
+async def test_a_media_process_elsewhere_turns_away_who_does_not_know_its_secret(by_tcp: str, secret: str) -> None:
+    client = MediaClient(by_tcp, secret=secret)
+    with pytest.raises(MediaRefused, match="media_secret") as refused:
+        await client.connect()
+    assert refused.value.code == "unauthorized"
 
 
 async def test_another_version_of_the_protocol_is_refused(process: MediaProcess) -> None:

@@ -60,6 +60,9 @@ impl Shard {
     ) -> Result<Option<Answer>, Refusal> {
         match command {
             Command::Hello { .. } => return Ok(Some(self.hello())),
+            Command::GetChallenge {} => {
+                return Err(Refusal::new(RefusalCode::BadValue, "A challenge is only of use before the hello"));
+            }
             Command::Ping {} => {}
             Command::GetMetrics {} => return Ok(Some(Answer::Metrics { values: self.metrics() })),
             Command::OpenBridge { bridge, tag } => self.open_bridge(bridge, tag)?,
