@@ -149,12 +149,7 @@ class Server:
 
     async def _link_media(self, running: Sequence[RunningCall], process: MediaProcess | None) -> Snapshot:
         url = process.url if process else _control_url(self.config.media_control)
-        secret = self.config.media_secret
-        self.media = MediaClient(
-            url,
-            revive=_reviver(process) if process else None,
-            secret=secret.get_secret_value() if secret else "",
-        )
+        self.media = MediaClient(url, revive=_reviver(process) if process else None)
         try:
             snapshot = await self.media.connect(events_seen(running), instance_seen(running), hold_events=True)
         except MediaError as error:
@@ -261,6 +256,7 @@ class Server:
             clock=clock,
             base_url=config.base_url,
             ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
+            per_organisation=config.sockets_per_organisation,
         )
         sockets.adopt(snapshot.peers)
         services = Services(
@@ -292,6 +288,7 @@ class Server:
             access_log=False,
             lifespan="off",
             ws_max_size=256 * 1024,
+            proxy_headers=False,  # the application believes `trusted_proxies` only
             timeout_graceful_shutdown=3,
         )
         http = _Http(settings)
@@ -372,7 +369,6 @@ def media_process(config: Config) -> MediaProcess:
         advertise=config.webrtc_addresses,
         rtp_ports=f"{low}-{high}",
         webrtc_port=config.webrtc_port,
-        linger=config.media_linger_seconds,
     )
     return MediaProcess(settings)
 

@@ -14,10 +14,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dialroom.api import problem
 from dialroom.api.context import Services
-from dialroom.api.limits import LimitBody
+from dialroom.api.limits import LimitBody, Visitors
 from dialroom.api.live import LiveEvents
 from dialroom.api.room_socket.endpoint import RoomSocketEndpoint
 from dialroom.api.room_socket.hub import RoomSockets
@@ -72,9 +73,12 @@ def create_app(services: Services, sockets: RoomSockets) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.visitors = Visitors(services.clock, services.config.sockets_per_address)
     problem.install(app)
     app.add_middleware(LimitBody)
     app.add_middleware(SecurityHeaders)
+    if proxies := services.config.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in proxies])
     app.include_router(_api())
     app.include_router(operation.router)
     _add_sockets(app, services, sockets)
@@ -96,8 +100,10 @@ def _add_sockets(app: FastAPI, services: Services, sockets: RoomSockets) -> None
     # Behind a proxy the Host header may be another than the one in the page's address.
     own = urlsplit(services.config.base_url)
     origins = (*services.config.allowed_origins, f"{own.scheme}://{own.netloc}".lower())
-    room_socket = RoomSocketEndpoint(sockets, services.meetings, services.clock, origins)
-    live = LiveEvents(services.bus, services.keys, services.clock, origins)
+    visitors: Visitors = app.state.visitors
+    most = services.config.live_sockets_per_organisation
+    room_socket = RoomSocketEndpoint(sockets, services.meetings, services.clock, origins, visitors)
+    live = LiveEvents(services.bus, services.keys, services.clock, origins, visitors, most)
 
     @app.websocket("/api/socket")
     async def serve_room_socket(websocket: WebSocket) -> None:

@@ -9,12 +9,14 @@ from typing import Annotated
 import msgspec
 from starlette.websockets import WebSocket
 
+from dialroom.api.limits import Visitors
 from dialroom.api.room_socket.socket import QueuedSocket, SocketOver, converse
 from dialroom.auth.keys import ApiKeys
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import Clock
-from dialroom.core.errors import DialroomError, Invalid, StoreUnavailable, Unauthenticated
+from dialroom.core.errors import DialroomError, Invalid, StoreUnavailable, TooManyConnections, Unauthenticated
 from dialroom.core.events import EVENT_TYPES, Event
+from dialroom.core.limits import Places
 
 FIRST_MESSAGE_SECONDS = 5.0
 KEY_CHECK_SECONDS = 30.0
@@ -39,17 +41,27 @@ class LiveEvents:
     what webhooks and ``/api/events`` are for.
     """
 
-    def __init__(self, bus: EventBus, keys: ApiKeys, clock: Clock, allowed_origins: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        keys: ApiKeys,
+        clock: Clock,
+        allowed_origins: tuple[str, ...],
+        visitors: Visitors,
+        per_organisation: int,
+    ) -> None:
         self._bus = bus
         self._keys = keys
         self._clock = clock
         self._allowed_origins = allowed_origins
+        self._visitors = visitors
+        self._open = Places(per_organisation)
 
     async def serve(self, websocket: WebSocket) -> None:
         """The life of one socket."""
         scheme, _, key = websocket.headers.get("authorization", "").partition(" ")
         talk = partial(self._talk, key if scheme.lower() == "bearer" else None)
-        await converse(websocket, self._clock, self._allowed_origins, talk)
+        await converse(websocket, self._clock, self._allowed_origins, self._visitors, talk)
 
     async def _talk(self, header_key: str | None, socket: QueuedSocket) -> None:
         try:
@@ -71,6 +83,9 @@ class LiveEvents:
             if not wanted or event.type in wanted:
                 socket.send({"id": event.id, **event.body()})
 
+        if not self._open.free(organisation):
+            raise TooManyConnections("Your organisation has too many live sockets open.")
+        self._open.take(organisation)
         unsubscribe = self._bus.subscribe(tell, organisation)
         checking = asyncio.create_task(self._keep_checking(subscription.key, socket))
         try:
@@ -79,6 +94,7 @@ class LiveEvents:
                 await socket.read(3600)
         finally:
             unsubscribe()
+            self._open.leave(organisation)
             checking.cancel()
 
     async def _keep_checking(self, key: str, socket: QueuedSocket) -> None:

@@ -114,13 +114,19 @@ class TooManyAttempts(DialroomError):
     """``retry_after`` in seconds."""
 
     code = "too_many_attempts"
-    title = "Too many wrong tries"
+    title = "Too many tries"
     status = 429
     default_fix = "Wait and try again later."
 
     def __init__(self, detail: str = "", fix: str = "", retry_after: float = 60.0) -> None:
         super().__init__(detail, fix)
         self.retry_after = retry_after
+
+
+class TooManyConnections(TooManyAttempts):
+    code = "too_many_connections"
+    title = "Too many connections at once"
+    default_fix = "Close connections that are not needed, or ask the operator to raise the limit."
 
 
 class RoomLocked(DialroomError):

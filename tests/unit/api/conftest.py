@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import structlog
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from dialroom.api.app import create_app
 from dialroom.api.context import Services
+from dialroom.api.limits import Visitors
 from dialroom.api.room_socket.hub import RoomSockets
 from dialroom.api.room_socket.messages import encode
 from dialroom.api.turn import ice_servers
@@ -47,6 +49,7 @@ class House:
     organisation: str
     key: str
     url: str
+    visitors: Visitors
 
     async def room(self, **fields: Any) -> dict[str, Any]:
         """A new room."""
@@ -97,6 +100,15 @@ class Guest:
         return dict(json.loads(await asyncio.wait_for(self.connection.recv(), 5)))
 
 
+@pytest.fixture(autouse=True)
+def tracebacks_without_locals() -> Iterator[None]:
+    """As `set_up_logging` has it; rich's take seconds for the stack of a request."""
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, console])
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     bus, clock = EventBus(), SystemClock()
@@ -106,6 +118,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         turn_servers=[{"urls": ["turn:turn.example.com:3478"], "secret": "shared with coturn"}],
         allowed_origins=["https://app.example.com"],
         webhook_allowed_networks=["127.0.0.0/8"],
+        trusted_proxies=["127.0.0.1/32"],
+        sockets_per_address=2,
+        sockets_per_organisation=4,
+        live_sockets_per_organisation=1,
     )
     store = await Store.open(config.database, tmp_path, bus)
     first = await store.first_start(clock)
@@ -144,16 +160,16 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         clock=clock,
         base_url=config.base_url,
         ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
+        per_organisation=config.sockets_per_organisation,
     )
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"127.0.0.1:{listening.getsockname()[1]}"
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(services, sockets), log_config=None, access_log=False, lifespan="off")
-    )
+    app = create_app(services, sockets)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", proxy_headers=False))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     headers = {"Authorization": f"Bearer {first.api_key}"}
     async with httpx2.AsyncClient(base_url=f"http://{url}", headers=headers) as api:
-        yield House(api, services, sockets, media, store, first.organisation.id, first.api_key, url)
+        yield House(api, services, sockets, media, store, first.organisation.id, first.api_key, url, app.state.visitors)
     server.should_exit = True
     await serving
     await meetings.close()

@@ -75,6 +75,7 @@ class BrowserConnection:
         self._on_ended = on_ended
         self._on_moved = on_moved
         self._participant_id: str | None = None
+        self.organisation: str | None = None
         self._room_seen: RoomSeen = _not_seated
         self.peer: str | None = None
         self.socket: Socket | None = None
@@ -97,6 +98,7 @@ class BrowserConnection:
         """We are this participant; hear what happens in its session. ``room_seen`` renders a room for the browser."""
         self._stop_listening()
         self._participant_id = participant.id
+        self.organisation = participant.organisation
         self._room_seen = room_seen
         self._unlisten = [
             self._meetings.watch(participant.session, self._on_meeting),

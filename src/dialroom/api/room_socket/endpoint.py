@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket
 
+from dialroom.api.limits import Visitors
 from dialroom.api.room_socket import messages
 from dialroom.api.room_socket.connection import BrowserConnection
 from dialroom.api.room_socket.hub import RoomSockets
@@ -26,16 +27,22 @@ class RoomSocketEndpoint:
     """Serves one browser after another; each request is answered once."""
 
     def __init__(
-        self, sockets: RoomSockets, meetings: Meetings, clock: Clock, allowed_origins: tuple[str, ...]
+        self,
+        sockets: RoomSockets,
+        meetings: Meetings,
+        clock: Clock,
+        allowed_origins: tuple[str, ...],
+        visitors: Visitors,
     ) -> None:
         self._sockets = sockets
         self._meetings = meetings
         self._clock = clock
         self._allowed_origins = allowed_origins
+        self._visitors = visitors
 
     async def serve(self, websocket: WebSocket) -> None:
         """The life of one socket."""
-        await converse(websocket, self._clock, self._allowed_origins, self._talk)
+        await converse(websocket, self._clock, self._allowed_origins, self._visitors, self._talk)
 
     async def _talk(self, socket: QueuedSocket) -> None:
         connection: BrowserConnection | None = None

@@ -16,7 +16,7 @@ from dialroom.api.room_socket.messages import participant_seen
 from dialroom.api.wire.rooms import room_seen
 from dialroom.auth.tokens import JoinClaims, Tokens
 from dialroom.core.clock import Clock
-from dialroom.core.errors import NotFound
+from dialroom.core.errors import NotFound, TooManyConnections
 from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import ClosePeer, PeerState, Snapshot
 from dialroom.rooms.directory import Rooms
@@ -52,6 +52,7 @@ class RoomSockets:
         numbers: NumberStore,
         base_url: str,
         ice_servers: Callable[[str], Sequence[dict[str, Any]]],
+        per_organisation: int,
     ) -> None:
         self._rooms = rooms
         self._meetings = meetings
@@ -61,6 +62,7 @@ class RoomSockets:
         self._numbers = numbers
         self._base_url = base_url
         self._ice_servers = ice_servers
+        self._per_organisation = per_organisation
         self._connections: dict[str, BrowserConnection] = {}
         self._moved: dict[tuple[str, str], BrowserConnection] = {}
         self._orphans: dict[str, PeerState] = {}
@@ -77,6 +79,7 @@ class RoomSockets:
         """Seats the bearer of a join token. Raises TokenRefused and what `Meetings.enter` raises."""
         claims = await self._tokens.verify_join(token)
         room = await self._rooms.read(claims.organisation, claims.room)
+        self._check_crowd(claims.organisation)
         connection = self._moved.pop((room.id, claims.identity), None)
         if connection is not None and self._is_in(connection.participant_id):
             participant = self._meetings.attach(connection.participant_id, connection)
@@ -118,6 +121,11 @@ class RoomSockets:
         await connection.close()
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _check_crowd(self, organisation: str) -> None:
+        there = sum(each.organisation == organisation for each in self._connections.values() if each.socket is not None)
+        if there >= self._per_organisation:
+            raise TooManyConnections("Too many people of this organisation are connected.")
 
     def _new_connection(self) -> BrowserConnection:
         return BrowserConnection(self._meetings, self._media, self._ended, self._moved_to)

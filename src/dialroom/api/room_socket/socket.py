@@ -8,8 +8,11 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from dialroom.api.limits import Visitors
+from dialroom.api.problem import error_response
 from dialroom.api.room_socket.messages import MAX_MESSAGE_BYTES, encode
 from dialroom.core.clock import Clock
+from dialroom.core.errors import TooManyConnections
 
 MAX_UNSENT = 512
 SILENCE_SECONDS = 45.0
@@ -86,12 +89,25 @@ def origin_allowed(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
 
 
 async def converse(
-    websocket: WebSocket, clock: Clock, allowed: tuple[str, ...], talk: Callable[[QueuedSocket], Awaitable[None]]
+    websocket: WebSocket,
+    clock: Clock,
+    allowed: tuple[str, ...],
+    visitors: Visitors,
+    talk: Callable[[QueuedSocket], Awaitable[None]],
 ) -> None:
-    """The life of one socket: accepted unless a foreign page opened it, then ``talk``; closed when that returns."""
+    """The life of one socket: accepted unless a foreign page opened it or its address has too many; then ``talk``;
+    closed when that returns."""
     if not origin_allowed(websocket, allowed):
         await websocket.close(FOREIGN_ORIGIN)
         return
+    try:
+        with visitors.socket(websocket):
+            await _converse(websocket, clock, talk)
+    except TooManyConnections as error:
+        await websocket.send_denial_response(error_response(error))
+
+
+async def _converse(websocket: WebSocket, clock: Clock, talk: Callable[[QueuedSocket], Awaitable[None]]) -> None:
     await websocket.accept()
     socket = QueuedSocket(websocket, clock)
     writing = asyncio.get_running_loop().create_task(socket.write())

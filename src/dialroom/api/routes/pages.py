@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from dialroom.api.context import Context
+from dialroom.api.limits import Visitors
 from dialroom.api.problem import responses
 from dialroom.api.wire.common import Given, Taken, Time
 from dialroom.api.wire.rooms import DialIn, dial_in
@@ -64,7 +65,14 @@ async def read_page(slug: str, context: Context) -> PageGiven:
     return PageGiven(room=await _page_room(context, room))
 
 
-@router.post("/{slug}/token", status_code=201, responses=responses(401, 403, 404))
+async def _in_measure(request: Request) -> None:
+    visitors: Visitors = request.app.state.visitors
+    visitors.ask_token(request)
+
+
+@router.post(
+    "/{slug}/token", status_code=201, responses=responses(401, 403, 404, 429), dependencies=[Depends(_in_measure)]
+)
 async def create_page_token(slug: str, body: PageTokenCreate, context: Context) -> PageToken:
     """A join token for somebody who opened the room's link; a host's with the host key of the host link."""
     room = await context.rooms.by_slug(slug)

@@ -42,6 +42,7 @@ const PASSING = new Set([
   "store_unavailable",
   "media_unavailable",
   "too_many_attempts",
+  "too_many_connections",
 ]);
 
 /**
