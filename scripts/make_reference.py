@@ -151,8 +151,12 @@ def error_rows() -> list[tuple[str, int, str, str]]:
     """Code, status, title and what to do of every error, ours and those of HTTP itself, by status and code."""
     rows = {(kind.code, kind.status, kind.title, kind.default_fix) for kind in kinds(DialroomError)}
     rows = {row for row in rows if row[0] not in _NOT_BY_HTTP}
-    rows.add((INVALID_JSON, 400, "The body is not JSON", "Send one JSON object as body."))
-    for status, fix in ((405, "See /api/docs for what works on this path."), (413, "Send less, at most 256 kB.")):
+    rows.add((INVALID_JSON, 400, "The body is not JSON", "Send one JSON object as body, in UTF-8."))
+    for status, fix in (
+        (405, "See /api/docs for what works on this path."),
+        (413, "Send less, at most 256 kB."),
+        (415, "Send JSON, with the header `Content-Type: application/json`."),
+    ):
         code, title = http_error(status)
         rows.add((code, status, title, fix))
     return sorted(rows, key=lambda row: (row[1], row[0]))

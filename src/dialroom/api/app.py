@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse
 from starlette.datastructures import MutableHeaders
@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dialroom.api import problem
-from dialroom.api.context import Services
+from dialroom.api.context import Services, refuse_unknown_parameters
 from dialroom.api.limits import LimitBody, Visitors
 from dialroom.api.live import LiveEvents
 from dialroom.api.room_socket.endpoint import RoomSocketEndpoint
@@ -56,6 +56,10 @@ class SecurityHeaders:
                 headers.setdefault("Content-Security-Policy", POLICY)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
+                if scope["path"].startswith("/sdk/"):  # pages of other origins import it
+                    headers["Access-Control-Allow-Origin"] = "*"
+                if scope["path"].startswith("/api/"):  # answers hold PINs, host links and secrets
+                    headers.setdefault("Cache-Control", "no-store")
                 headers["Permissions-Policy"] = "camera=(self), microphone=(self), display-capture=(self)"
             await send(message)
 
@@ -71,6 +75,7 @@ def create_app(services: Services, sockets: RoomSockets) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
     app.state.visitors = Visitors(services.clock, services.config.sockets_per_address)
@@ -88,7 +93,7 @@ def create_app(services: Services, sockets: RoomSockets) -> FastAPI:
 
 
 def _api() -> APIRouter:
-    api = APIRouter(prefix="/api")
+    api = APIRouter(prefix="/api", dependencies=[Depends(refuse_unknown_parameters)])
     with_key = (rooms.router, sessions.router, calls.router, numbers.router, webhooks.router)
     for router in with_key:
         api.include_router(router, responses=problem.responses(401))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from dialroom.auth.idempotency import Idempotency
@@ -68,6 +70,20 @@ async def organisation(
     if credentials is None:
         raise Unauthenticated("The request carries no API key.")
     return (await services(request).keys.authenticate(credentials.credentials)).organisation
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """A query parameter we do not know is a typo, as an unknown field of a body is: a filter that is not applied gives
+    more than was asked for. Raises RequestValidationError."""
+    known = _query_parameters(request.scope["route"].dependant)
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown])
+
+
+def _query_parameters(dependant: Dependant) -> set[str]:
+    own = {each.alias for each in dependant.query_params}
+    return own.union(*map(_query_parameters, dependant.dependencies))
 
 
 @dataclass(frozen=True, slots=True)

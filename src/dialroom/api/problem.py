@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -98,22 +98,42 @@ async def _on_dialroom_error(_: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
-async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found = error.errors()
+    if isinstance(error.body, bytes) and error.body:  # left as it is if it does not say that it is JSON
+        sent = request.headers.get("content-type", "")[:100]
+        detail = f"The body says that it is {sent}." if sent else "The body does not say what it is."
+        fix = "Send JSON, with the header `Content-Type: application/json`."
+        return problem_response(415, *http_error(415), detail, fix)
     if any(each["type"] == "json_invalid" for each in found):
-        return problem_response(
-            400, INVALID_JSON, "The body is not JSON", str(found[0]["ctx"]["error"]), "Send one JSON object as body."
-        )
-    fields = [FieldProblem(field=".".join(str(part) for part in each["loc"]), message=each["msg"]) for each in found]
+        return _invalid_json(f"{found[0]['ctx']['error']}, at character {found[0]['loc'][-1]}")
+    if any((each["type"], each["loc"]) == ("missing", ("body",)) for each in found):
+        return _invalid_json("There is no body.")
+    fields = [FieldProblem(field=".".join(str(part) for part in each["loc"]), message=_said(each)) for each in found]
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
     return problem_response(422, Invalid.code, Invalid.title, detail, Invalid.default_fix, errors=fields[:50])
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in words for whoever sent it."""
+    if error["type"] == "extra_forbidden":
+        return "There is no such parameter" if error["loc"][0] == "query" else "There is no such field"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _invalid_json(detail: str) -> JSONResponse:
+    return problem_response(
+        400, INVALID_JSON, "The body is not JSON", detail, "Send one JSON object as body, in UTF-8."
+    )
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     path = request.url.path[:200]
     match error.status_code:
+        case 400 if isinstance(error.__cause__, ValueError | RecursionError):  # from FastAPI reading the body
+            return _invalid_json("The body cannot be read: it is not UTF-8, or too deep, or holds a number too long.")
         case 404:
             detail, fix = f"Nothing answers at {path}.", "See /api/docs for what there is."
         case 405:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 
 from fastapi import APIRouter, Request, Response
 
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.common import PageOf, changes_of
 from dialroom.api.wire.numbers import (
+    CLEARABLE_OF_GATEWAY,
+    CLEARABLE_OF_NUMBER,
     GatewayChange,
     GatewayCreate,
     GatewayGiven,
@@ -70,10 +72,7 @@ async def read_number(number: str, context: Context, tenant: Tenant) -> NumberGi
 @router.patch("/numbers/{number}", tags=["Numbers"], responses=responses(404, 422))
 async def change_number(number: str, body: NumberChange, context: Context, tenant: Tenant) -> NumberGiven:
     """Change what becomes of calls to a number."""
-    changes = body.model_dump(exclude_unset=True)
-    for field in ("display", "dial_in"):
-        if field in changes and changes[field] is None:
-            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+    changes = changes_of(body, CLEARABLE_OF_NUMBER)
     if changes.get("room") is not None:
         await context.rooms.read(tenant, changes["room"])
     changed = replace(await _number(context, tenant, number), **changes)
@@ -130,10 +129,7 @@ async def read_gateway(gateway: str, context: Context, tenant: Tenant) -> Gatewa
 @router.patch("/gateways/{gateway}", tags=["Gateways"], responses=responses(404, 409, 422))
 async def change_gateway(gateway: str, body: GatewayChange, context: Context, tenant: Tenant) -> GatewayGiven:
     """Change a gateway; running calls go on. It holds within five seconds."""
-    changes = body.model_dump(exclude_unset=True)
-    for field in ("name", "addresses"):
-        if field in changes and changes[field] is None:
-            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+    changes = changes_of(body, CLEARABLE_OF_GATEWAY)
     if "addresses" in changes:
         changes["addresses"] = tuple(_network(text) for text in changes["addresses"])
     if "username" in changes and changes["username"] is None:
@@ -183,9 +179,13 @@ def _checked(gateway: Gateway) -> Gateway:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text.strip())
+        network = ip_network(text.strip(), strict=False)
     except ValueError as error:
-        raise Invalid(f"{text!r} is no network: {error}.", "Write it as 198.51.100.0/24.", "addresses") from error
+        raise Invalid(f"{text!r} is no network.", "Write it as 198.51.100.0/24.", "addresses") from error
+    if ip_interface(text.strip()).ip != network.network_address:
+        fix = f"Write {network} if you mean all of it."
+        raise Invalid(f"{text!r} is an address inside a network.", fix, "addresses")
+    return network
 
 
 def _gateway_given(gateway: Gateway) -> GatewayGiven:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.common import PageOf, changes_of
 from dialroom.api.wire.meetings import SessionGiven, TokenCreate, TokenGiven
 from dialroom.api.wire.rooms import CLEARABLE, RoomChange, RoomCreate, RoomGiven, room_given
 from dialroom.core.errors import Invalid
@@ -48,10 +48,7 @@ async def read_room(room: str, context: Context, tenant: Tenant) -> RoomGiven:
 @router.patch("/{room}", responses=responses(404, 409, 422))
 async def change_room(room: str, body: RoomChange, context: Context, tenant: Tenant) -> RoomGiven:
     """Change a room. What is going on in it goes on; a lock keeps out only who comes later."""
-    changes = body.model_dump(exclude_unset=True)
-    for field, value in changes.items():
-        if value is None and field not in CLEARABLE:
-            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+    changes = changes_of(body, CLEARABLE)
     return await _given(context, await context.rooms.change(tenant, room, **changes))
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.common import PageOf, changes_of
 from dialroom.api.wire.meetings import ParticipantChange, ParticipantGiven, ParticipantMove, SessionGiven
 from dialroom.core.errors import Conflict, NotFound
 from dialroom.rooms.values import Participant
@@ -58,12 +58,13 @@ async def change_participant(
     participant: str, body: ParticipantChange, context: Context, tenant: Tenant
 ) -> ParticipantGiven:
     """Mute, unmute, rename, or lower the hand of somebody who is in a session."""
+    changes = changes_of(body)
     await _present(context, tenant, participant)
-    if body.name is not None:
-        await context.meetings.rename(participant, body.name)
-    if body.muted is not None:
-        await context.meetings.set_muted(participant, body.muted, "api")
-    if body.hand_raised is not None:
+    if "name" in changes:
+        await context.meetings.rename(participant, changes["name"])
+    if "muted" in changes:
+        await context.meetings.set_muted(participant, changes["muted"], "api")
+    if "hand_raised" in changes:
         await context.meetings.set_hand(participant, False, "api")
     return ParticipantGiven.model_validate(context.meetings.participant(participant))
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from dialroom.api.context import Asked, Context, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.common import PageOf, changes_of
 from dialroom.api.wire.webhooks import (
     AttemptGiven,
     DeliveryGiven,
@@ -56,7 +56,7 @@ async def read_webhook(webhook: str, context: Context, tenant: Tenant) -> Webhoo
 @router.patch("/webhooks/{webhook}", responses=responses(404, 422))
 async def change_webhook(webhook: str, body: WebhookChange, context: Context, tenant: Tenant) -> WebhookGiven:
     """Change a webhook."""
-    changes = body.model_dump(exclude_unset=True, exclude_none=True)
+    changes = changes_of(body)
     if "events" in changes:
         changes["filters"] = tuple(changes.pop("events"))
     return webhook_given(await context.webhooks.change(tenant, webhook, **changes))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.common import Country, Given, Line, Taken, Time
 from dialroom.api.wire.rooms import Language
+
+USERNAME = r"^[!#-9;-\[\]-~]{1,64}$"
+"""Visible ASCII without what ends a user name in a digest (quotes, backslash, colon)."""
+
+CLEARABLE_OF_NUMBER = frozenset({"language", "room"})
+CLEARABLE_OF_GATEWAY = frozenset({"username", "password", "region"})
 
 
 class NumberCreate(Taken):
     """A number that reaches us."""
 
     number: str = Field(max_length=32, description="E.164, or a bare SIP user.", examples=["+12025550100"])
-    display: str = Field(default="", max_length=64, description="As people read it; made from the number if left out.")
-    country: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1; read off the number.")
+    display: Line = Field(default="", max_length=64, description="As people read it; made from the number if left out.")
+    country: Country | None = Field(default=None, description="ISO 3166-1; read off the number.")
     language: Language | None = Field(default=None, description="In which callers are asked for the code.")
     dial_in: bool = Field(default=True, description="Whether it asks for a code.")
     room: str | None = Field(default=None, description="A room it leads straight into.")
@@ -22,7 +28,7 @@ class NumberCreate(Taken):
 class NumberChange(Taken):
     """Fields to change; what is left out stays."""
 
-    display: str | None = Field(default=None, max_length=64)
+    display: Line | None = Field(default=None, max_length=64)
     language: Language | None = None
     dial_in: bool | None = None
     room: str | None = None
@@ -44,21 +50,21 @@ class NumberGiven(Given):
 class GatewayCreate(Taken):
     """A trunk whose calls to let in."""
 
-    name: str = Field(min_length=1, max_length=120, examples=["My carrier"])
+    name: Line = Field(min_length=1, max_length=120, examples=["My carrier"])
     addresses: list[str] = Field(default_factory=list, max_length=64, examples=[["198.51.100.0/24"]])
-    username: str | None = Field(default=None, max_length=64, description="Ask it for digest authentication.")
+    username: str | None = Field(default=None, pattern=USERNAME, description="Ask it for digest authentication.")
     password: str | None = Field(default=None, min_length=8, max_length=128)
-    region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="Whose national numbers it sends.")
+    region: Country | None = Field(default=None, description="Whose national numbers it sends.")
 
 
 class GatewayChange(Taken):
     """Fields to change; what is left out stays."""
 
-    name: str | None = Field(default=None, min_length=1, max_length=120)
+    name: Line | None = Field(default=None, min_length=1, max_length=120)
     addresses: list[str] | None = Field(default=None, max_length=64, examples=[["198.51.100.0/24", "203.0.113.16/32"]])
-    username: str | None = Field(default=None, max_length=64, description="null takes it and the password away.")
+    username: str | None = Field(default=None, pattern=USERNAME, description="null takes it and the password away.")
     password: str | None = Field(default=None, min_length=8, max_length=128)
-    region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
+    region: Country | None = None
 
 
 class GatewayGiven(Given):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.common import Given, Metadata, Taken, Time
 from dialroom.core.countries import COUNTRY_NAMES
 from dialroom.core.numbers import display_number, tel_uri
 from dialroom.rooms.values import Number, Room
@@ -36,7 +36,7 @@ class RoomCreate(Taken):
     locked: bool = Field(default=False, description="Only hosts enter a locked room.")
     starts_with: StartsWith = Field(default="anyone", description="Who may begin a session; others wait until then.")
     guests: bool = Field(default=True, description="Whether the room page lets in anyone who has the link.")
-    metadata: dict[str, Any] = Field(
+    metadata: Metadata = Field(
         default_factory=dict, description="Yours, at most 4 kB; we only keep it.", examples=[{"ticket": 42}]
     )
 
@@ -56,7 +56,7 @@ class RoomChange(Taken):
     locked: bool | None = None
     starts_with: StartsWith | None = None
     guests: bool | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
 
 
 CLEARABLE = frozenset({"pin", "opens_at", "expires_at", "code"})

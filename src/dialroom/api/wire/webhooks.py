@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.common import Given, Line, Taken, Time
 from dialroom.core.events import Event
 from dialroom.webhooks.values import Endpoint
 
@@ -21,7 +21,7 @@ class WebhookCreate(Taken):
         description="Types to send: a type, a family such as `call.*`, or `*`.",
         examples=[["call.*", "participant.joined"]],
     )
-    description: str = Field(default="", max_length=300)
+    description: Line = Field(default="", max_length=300)
 
 
 class WebhookChange(Taken):
@@ -30,7 +30,7 @@ class WebhookChange(Taken):
     url: str | None = Field(default=None, max_length=2000)
     events: list[str] | None = Field(default=None, max_length=50)
     enabled: bool | None = Field(default=None, description="true sends what has been waiting.")
-    description: str | None = Field(default=None, max_length=300)
+    description: Line | None = Field(default=None, max_length=300)
 
 
 class WebhookGiven(Given):
