@@ -155,6 +155,9 @@ class Config(BaseSettings):
     media_binary: str = Field("", description="The media program; empty: the one in the package.")
 
     prompts_dir: Path | None = Field(None, description="Own prompts, which replace shipped ones file by file.")
+    dial_in_entry_seconds: int = Field(
+        300, ge=30, le=3600, description="How long a caller may take for code and PIN, from the call's beginning."
+    )
     dial_in_wait_seconds: int = Field(600, ge=10, le=7200, description="How long a caller waits for a room to open.")
     resume_seconds: int = Field(30, ge=5, le=300, description="How long a participant without connection stays.")
     empty_session_seconds: float = Field(3, ge=0, le=3600, description="How long an empty session goes on.")

@@ -182,7 +182,9 @@ class Server:
             clock=self.clock,
             house=(await store.organisations.list())[0].id,
             media_host=self._media_host,
-            dial_in=DialInSettings(wait_limit=float(config.dial_in_wait_seconds)),
+            dial_in=DialInSettings(
+                entry_limit=float(config.dial_in_entry_seconds), wait_limit=float(config.dial_in_wait_seconds)
+            ),
             max_calls=config.max_calls,
             lobby=LobbyLimits(
                 organisation=config.outside_calls_per_organisation,

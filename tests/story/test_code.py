@@ -142,6 +142,22 @@ async def test_a_caller_who_types_nothing_is_asked_three_times(scene: StorySet) 
     assert call.phone.prompts[-1] == "goodbye"
 
 
+@pytest.mark.parametrize("keys", ["#", "1*", "A"])
+async def test_keys_that_enter_nothing_do_not_keep_a_call_for_ever(scene: StorySet, keys: str) -> None:
+    call = scene.call()
+
+    async def press_on() -> None:
+        while True:
+            call.phone.press(keys)
+            await asyncio.sleep(1)
+
+    pressing = asyncio.create_task(press_on())
+    assert await call.ends() == "entry_limit"
+    pressing.cancel()
+    assert call.phone.prompts[-2:] == ["try_again_later", "goodbye"]
+    assert call.phone.heard[-2].at == scene.settings.entry_limit
+
+
 async def test_an_endless_row_of_digits_is_one_wrong_try(scene: StorySet) -> None:
     call = scene.call()
     call.phone.press("9" * 20)

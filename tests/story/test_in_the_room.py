@@ -191,6 +191,31 @@ async def test_a_move_takes_the_caller_to_the_other_room(scene: StorySet) -> Non
     assert scene.people(second) == ["Ada"]
 
 
+async def test_who_hangs_up_left_and_whose_connection_broke_is_lost(scene: StorySet) -> None:
+    room = await scene.room()
+    for goes in (PhoneCall.hangs_up, PhoneCall.loses_the_connection):
+        call = scene.call(straight_into=room.id)
+        await call.phone.hears("menu_hint")
+        await goes(call)
+    assert [each.left_reason for each in scene.meeting_store.participants.values()] == ["left", "lost"]
+
+
+async def test_a_fault_of_ours_in_mid_call_is_no_leaving_of_the_callers(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call(straight_into=room.id)
+    await call.phone.hears("menu_hint")
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    call.phone.next_digit = broken  # type: ignore[method-assign, assignment]
+    call.phone.press("*")
+    with pytest.raises(RuntimeError):
+        await call.ends()
+    assert [each.left_reason for each in scene.meeting_store.participants.values()] == ["lost"]
+    assert scene.people(room) == []
+
+
 async def seated_only(scene: StorySet, room: Room) -> tuple[PhoneCall, asyncio.Event]:
     """A caller who has a seat and whose sound enters the room when the event is set."""
     call, enters = scene.call(straight_into=room.id), asyncio.Event()

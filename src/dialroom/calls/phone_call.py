@@ -90,7 +90,7 @@ class PhoneCall:
         if seat is None or self.leg.handed_over:
             return True
         try:
-            await self.conversation.meetings.leave(seat, "lost")
+            await self.conversation.meetings.leave(seat, "lost" if self.leg.lost else "left")
         except StoreUnavailable:
             return False
         return True

@@ -111,6 +111,7 @@ class SipLeg:
         self._open = False
         self._answered = False
         self._gone = False
+        self._lost = False
         self._ending: Ending | None = None
         self.acted_upon = self._media.last_event
         """Up to which event of the media process the caller's digits have been acted upon."""
@@ -129,6 +130,11 @@ class SipLeg:
     def playing(self) -> bool:
         """Whether something plays to the caller now."""
         return self._playback is not None and not self._played.is_set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the call is over because something failed: nobody hung up."""
+        return self._lost
 
     async def answer(self) -> None:
         """Opens the media and accepts the INVITE. Raises `LegGoneError`; then the caller has been told why."""
@@ -436,6 +442,7 @@ class SipLeg:
         if self._gone:
             return
         self._gone = True
+        self._lost = ending.result == "failed"
         self._typed.set()
         self._played.set()
         self._on_gone(ending)

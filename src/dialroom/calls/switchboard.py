@@ -190,10 +190,12 @@ class Switchboard:
             caller=record.from_number or None,
             source=invite.facts.source_host,
         )
+        voice = Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE)
+        journal.record = replace(record, language=voice.language)
         call = PhoneCall(leg, invite, side, journal, self.parts, straight_into)
         call.conversation = Conversation(
             leg=call.leg,
-            voice=Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE),
+            voice=voice,
             number=number,
             caller=caller_of(record),
             rooms=desk.rooms,
@@ -201,6 +203,7 @@ class Switchboard:
             guesses=GuessCounter(desk.guesses, guesser),
             journal=journal,
             clock=desk.clock,
+            began=record.received_at,
             settings=desk.dial_in,
         )
         return call

@@ -1,4 +1,4 @@
-"""Asking for a code or a PIN until it is right.
+"""Asking for a code or a PIN until it is right, or the time for it is over: keys alone can go on for ever.
 
 An unknown code and a wrong PIN are the same to the caller: the same words after the same time, out of the same number
 of tries. While too much has been guessed, no entry is looked at, not even to end it early. An entry that ends early
@@ -94,6 +94,25 @@ async def _ask(
     prompt: list[PlayItem],
     look_up: Callable[[str], Awaitable[T | None]],
     settled: Callable[[str], Awaitable[bool]] | None = None,
+) -> T:
+    left = c.settings.entry_limit - (c.clock.now() - c.began).total_seconds()
+    limit = asyncio.timeout(max(0.0, left))
+    try:
+        async with limit:
+            return await _ask_until_right(c, tries, what, prompt, look_up, settled)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TurnedAwayError("entry_limit", "try_again_later") from None
+
+
+async def _ask_until_right(
+    c: Conversation,
+    tries: Tries,
+    what: str,
+    prompt: list[PlayItem],
+    look_up: Callable[[str], Awaitable[T | None]],
+    settled: Callable[[str], Awaitable[bool]] | None,
 ) -> T:
     silences = 0
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, Protocol
 
 from dialroom.core.clock import Clock
@@ -21,11 +22,13 @@ CallerKind = Literal["phone", "sip"]
 class DialInSettings:
     """Times in seconds; ``tries`` are wrong entries in one call, code and PIN together.
 
-    ``verdict`` is how long a wrong entry takes to be judged at least, so that an unknown code and a wrong PIN take
-    equally long. ``gain_step`` and ``gain_limit`` in dB.
+    Code and PIN are asked for until ``entry_limit`` after the call came in. ``verdict`` is how long a wrong entry takes
+    to be judged at least, so that an unknown code and a wrong PIN take equally long. ``gain_step`` and ``gain_limit``
+    in dB.
     """
 
     tries: int = 3
+    entry_limit: float = 300.0
     first_digit: float = 8.0
     pause: float = 4.0
     verdict: float = 0.5
@@ -91,7 +94,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Everything a flow over one call works with."""
+    """Everything a flow over one call works with. The call ``began`` when it came in."""
 
     leg: Leg
     voice: Voice
@@ -102,6 +105,7 @@ class Conversation:
     guesses: Guesses
     journal: Journal
     clock: Clock
+    began: datetime
     settings: DialInSettings = DialInSettings()
 
     async def room(self, room_id: str) -> Room:

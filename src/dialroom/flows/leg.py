@@ -32,6 +32,11 @@ class Leg(Protocol):
         """Whether the call goes on in the next process: a cancelled flow then leaves everything as it is."""
         ...
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is over because something failed: nobody hung up."""
+        ...
+
     async def answer(self) -> None:
         """Takes the call; sound flows from here on. Answering twice changes nothing."""
 

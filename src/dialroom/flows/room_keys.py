@@ -16,7 +16,7 @@ from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.leg import Leg, LegGoneError
 from dialroom.flows.stages import InRoom
 from dialroom.media.plane import MediaLost
-from dialroom.rooms.values import Participant, Room
+from dialroom.rooms.values import LeftReason, Participant, Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +110,22 @@ async def stay_in_room(
     ``fresh``: they just came in; otherwise they are in the bridge already and nothing is said.
     """
     stay = Stay(c, participant, line, gain)
+    reason: LeftReason = "lost"
     try:
         if fresh:
             await stay.come_in()
         return await stay.listen()
+    except TurnedAwayError:
+        reason = "left"
+        raise
+    except (asyncio.CancelledError, LegGoneError):
+        reason = "lost" if c.leg.lost else "left"
+        raise
     finally:
         # After a crash of ours or a hang-up nobody may be left as a ghost; a process that hands over leaves the seat.
         if not c.leg.handed_over:
             with contextlib.suppress(StoreUnavailable):  # whoever runs the call tries again
-                await c.meetings.leave(stay.participant.id, "left")
+                await c.meetings.leave(stay.participant.id, reason)
 
 
 class Stay:

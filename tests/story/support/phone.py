@@ -37,6 +37,7 @@ class ScriptedPhone:
         self.gains: list[float] = []
         self.handed_over = False
         self.gone = False
+        self.lost = False
         self.media_away = False
         self.asked_in_vain = asyncio.Event()
         self._digits: asyncio.Queue[str] = asyncio.Queue()

@@ -158,6 +158,7 @@ class PhoneCall:
             guesses=scene.guesses,
             journal=self.notes,
             clock=scene.clock,
+            began=scene.clock.now(),
             settings=scene.settings,
         )
         self.flow = asyncio.create_task(dial_in(self.conversation, stage, straight_into))
@@ -167,6 +168,11 @@ class PhoneCall:
         self.phone.gone = True
         self.flow.cancel()
         await asyncio.wait({self.flow})
+
+    async def loses_the_connection(self) -> None:
+        """The phone is not heard of any more: the flow is cancelled as well."""
+        self.phone.lost = True
+        await self.hangs_up()
 
     async def ends(self) -> str:
         """Waits for the flow's end; its reason."""

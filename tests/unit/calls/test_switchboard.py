@@ -341,10 +341,15 @@ async def test_silence_is_asked_about_and_a_phone_that_answers_keeps_its_call(
     assert house.record.state == "answered"
 
 
-async def test_a_phone_that_is_gone_without_a_word_is_ended(house: House, caller: SipCaller) -> None:
+async def test_a_phone_that_is_gone_without_a_word_is_ended_and_its_participant_lost(
+    house: House, caller: SipCaller
+) -> None:
+    await house.room()
     caller.dial(house.port)
     await caller.answered()
-    await house.recorded(lambda each: each.state == "answered")
+    caller.press(CODE)
+    record = await house.recorded(lambda each: each.state == "in_room")
+    assert record.language == "en"
     (leg,) = house.media.legs
     port = caller.sip.port
     await caller.close()
@@ -355,6 +360,8 @@ async def test_a_phone_that_is_gone_without_a_word_is_ended(house: House, caller
     house.media.raise_event(LegSilent(leg=leg, silence=20_000))
     record = await house.recorded(lambda each: each.state == "ended")
     assert record.ending == Ending("failed", "connection_lost", 200, "network")
+    (participant,) = house.meeting_store.participants.values()
+    assert participant.left_reason == "lost"
     assert house.media.sent(CloseLeg)
     await successor.close()
 
