@@ -1,7 +1,7 @@
 import { Button } from "./components/button.js";
 import { ToastList } from "./components/toasts.js";
 import type { Visit } from "./model/visit.js";
-import { overWords } from "./model/words.js";
+import { overWords, toVisitors } from "./model/words.js";
 import { Message } from "./screens/message.js";
 import { Prejoin } from "./screens/prejoin.js";
 import { RoomScreen } from "./screens/room.js";
@@ -20,18 +20,16 @@ function Screen({ visit }: { visit: Visit }) {
   switch (view.at) {
     case "loading":
       return <Message title="Opening the room" testId="loading" busy />;
-    case "unavailable":
+    case "unavailable": {
+      const { code, title, detail, fix } = toVisitors(view.error);
       return (
-        <Message
-          title={unavailableTitle(view.error.code, view.error.title)}
-          testId="unavailable"
-          reason={view.error.code}
-        >
-          <p>{view.error.detail}</p>
-          <p>{view.error.fix}</p>
+        <Message title={unavailableTitle(code, title)} testId="unavailable" reason={code}>
+          <p>{detail}</p>
+          <p>{fix}</p>
           <Button onClick={() => void visit.load()}>Try again</Button>
         </Message>
       );
+    }
     case "prejoin":
     case "joining":
       return (
@@ -52,9 +50,10 @@ function Screen({ visit }: { visit: Visit }) {
       return <RoomScreen visit={visit} view={view.view} />;
     case "over": {
       const { title, detail, again } = overWords(view.reason);
+      const error = view.error && toVisitors(view.error);
       return (
-        <Message title={view.error?.title ?? title} testId="over" reason={view.reason}>
-          <p>{view.error?.detail || detail}</p>
+        <Message title={error?.title ?? title} testId="over" reason={view.reason}>
+          <p>{error?.detail || detail}</p>
           {again && (
             <Button tone="primary" testId="rejoin-button" onClick={() => void visit.again()}>
               Join again

@@ -8,6 +8,7 @@ import {
   hueOf,
   initials,
   leftSentence,
+  toVisitors,
 } from "../src/model/words.js";
 
 const participant = (fields: Partial<Participant>): Participant => ({
@@ -101,5 +102,23 @@ group("byCountry", () => {
       ["Spain", ["1", "3"]],
       ["Chile", ["2"]],
     ]);
+  });
+});
+
+group("what the API refuses", () => {
+  const refusal = {
+    title: "No",
+    detail: "All 5 places are taken.",
+    fix: "Raise the room's `max_participants`.",
+  };
+  it("is said to visitors without the developer's part of it", () => {
+    const said = toVisitors({ ...refusal, code: "room_full" });
+    expect(said).toEqual({ code: "room_full", title: "No", ...said });
+    expect(`${said.detail} ${said.fix}`).not.toContain("max_participants");
+  });
+
+  it("is told in its own words where they fit everybody", () => {
+    const locked = { ...refusal, code: "room_locked" };
+    expect(toVisitors(locked)).toEqual(locked);
   });
 });

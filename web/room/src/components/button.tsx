@@ -3,12 +3,10 @@ import { Icon, type IconName } from "./icon.js";
 
 interface ControlProps {
   icon: IconName;
-  /** What it does now; also its tooltip. */
+  /** What it does now, which says of a switch how it stands; also its tooltip. */
   label: string;
   testId: string;
   onClick(): void;
-  /** For switches: whether it is on. */
-  pressed?: boolean;
   /** For buttons that open a panel: whether it is open. */
   expanded?: boolean;
   tone?: "plain" | "off" | "active" | "danger";
@@ -19,18 +17,7 @@ interface ControlProps {
 
 /** A round button with an icon. */
 export function Control(props: ControlProps) {
-  const {
-    icon,
-    label,
-    testId,
-    onClick,
-    pressed,
-    expanded,
-    tone = "plain",
-    shortcut,
-    badge,
-    disabled,
-  } = props;
+  const { icon, label, testId, onClick, expanded, tone = "plain", shortcut, badge, disabled } = props;
   return (
     <button
       type="button"
@@ -38,7 +25,6 @@ export function Control(props: ControlProps) {
       data-testid={testId}
       aria-label={label}
       title={shortcut ? `${label} (${shortcut})` : label}
-      aria-pressed={pressed}
       aria-expanded={expanded}
       aria-keyshortcuts={shortcut}
       disabled={disabled ?? false}

@@ -11,7 +11,6 @@ export function Controls({ view }: { view: RoomView }) {
         icon={microphone ? "microphone" : "microphoneOff"}
         label={microphone ? "Mute" : "Unmute"}
         testId="mute-button"
-        pressed={!microphone}
         tone={microphone ? "plain" : "off"}
         shortcut="M"
         onClick={() => void view.toggleMicrophone()}
@@ -20,7 +19,6 @@ export function Controls({ view }: { view: RoomView }) {
         icon={camera ? "camera" : "cameraOff"}
         label={camera ? "Stop camera" : "Start camera"}
         testId="camera-button"
-        pressed={camera}
         tone={camera ? "plain" : "off"}
         shortcut="V"
         onClick={() => void view.toggleCamera()}
@@ -30,7 +28,6 @@ export function Controls({ view }: { view: RoomView }) {
           icon="screen"
           label={screen ? "Stop sharing" : "Share screen"}
           testId="screen-button"
-          pressed={screen}
           tone={screen ? "active" : "plain"}
           shortcut="S"
           onClick={() => void view.toggleScreen()}
@@ -40,7 +37,6 @@ export function Controls({ view }: { view: RoomView }) {
         icon="hand"
         label={handRaised ? "Lower hand" : "Raise hand"}
         testId="hand-button"
-        pressed={handRaised}
         tone={handRaised ? "active" : "plain"}
         shortcut="H"
         onClick={() => void view.toggleHand()}

@@ -20,7 +20,7 @@ export function Header({ view }: { view: RoomView }) {
   return (
     <header class="header">
       <Mark />
-      <h1>{name}</h1>
+      <h1 dir="auto">{name}</h1>
       {locked && (
         <span class="locked" title="Nobody else can join">
           <Icon name="lock" size={15} /> Locked

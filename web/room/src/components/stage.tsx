@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Area, layout } from "../model/layout.js";
 import type { RoomView } from "../model/room_view.js";
 import { Invitation } from "./invitation.js";
+import { useKeyboardScroll } from "./keyboard_scroll.js";
 import { ScreenTile, Tile } from "./tile.js";
 
 const GAP = 12;
@@ -32,6 +33,7 @@ function Grid({ view, strip }: { view: RoomView; strip: boolean }) {
   const mine = view.me.value.id;
   const ordered = [...people].sort((a, b) => Number(b.id === mine) - Number(a.id === mine));
   const element = useRef<HTMLUListElement>(null);
+  useKeyboardScroll(element);
   const area = useSignal<Area>({ width: 0, height: 0 });
   useLayoutEffect(() => {
     const list = element.current;

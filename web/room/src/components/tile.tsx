@@ -37,7 +37,7 @@ export function Tile({ view, participant }: { view: RoomView; participant: Parti
       )}
       <div class="plate" aria-hidden="true">
         {silent ? <Icon name="microphoneOff" size={15} /> : <SoundBars />}
-        <span class="name" data-testid="tile-name">
+        <span class="name" dir="auto" data-testid="tile-name">
           {displayName(participant)}
         </span>
         {isMe && <span class="you">you</span>}
@@ -60,7 +60,9 @@ export function ScreenTile({ view, participant }: { view: RoomView; participant:
       <Video room={view.room} participant={participant.id} source="screen" />
       <figcaption class="plate">
         <Icon name="screen" size={15} />
-        <span class="name">{words}</span>
+        <span class="name" dir="auto">
+          {words}
+        </span>
       </figcaption>
     </figure>
   );

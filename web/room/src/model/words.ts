@@ -97,6 +97,24 @@ export function overWords(reason: EndReason): { title: string; detail: string; a
   }
 }
 
+export interface Refusal {
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly fix: string;
+}
+
+const TO_VISITORS: Readonly<Record<string, Pick<Refusal, "detail" | "fix">>> = {
+  room_full: { detail: "All places are taken.", fix: "Try again when somebody has left." },
+  room_ended: { detail: "Its time is over.", fix: "Ask for a link to another room." },
+  too_many_connections: { detail: "", fix: "Close other windows of this room, or try again later." },
+};
+
+/** The API's errors speak to developers; a visitor of the room can do other things about some of them. */
+export function toVisitors({ code, title, detail, fix }: Refusal): Refusal {
+  return { code, title, detail, fix, ...TO_VISITORS[code] };
+}
+
 export interface Country {
   readonly name: string;
   readonly numbers: readonly DialInNumber[];

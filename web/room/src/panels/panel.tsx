@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Icon } from "../components/icon.js";
+import { useKeyboardScroll } from "../components/keyboard_scroll.js";
 
 interface PanelProps {
   title: string;
@@ -11,8 +12,11 @@ interface PanelProps {
 
 /** A sheet at the side, or at the bottom of a small screen. Has the focus when it opens, gives it back; Esc closes it. */
 export function Panel({ title, testId, onClose, children }: PanelProps) {
+  const panel = useRef<HTMLElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
+  const body = useRef<HTMLDivElement>(null);
   const headingId = useId();
+  useKeyboardScroll(body);
   useEffect(() => {
     const closeOnEscape = ({ key }: KeyboardEvent): void => {
       if (key === "Escape" && !document.querySelector("dialog[open]")) onClose();
@@ -24,11 +28,14 @@ export function Panel({ title, testId, onClose, children }: PanelProps) {
     const before = document.activeElement;
     heading.current?.focus();
     return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      // Not when it was put elsewhere meanwhile: on the button of the panel that takes this one's place.
+      const { activeElement } = document;
+      const had = activeElement === document.body || panel.current?.contains(activeElement);
+      if (had && before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
   return (
-    <aside class="panel" aria-labelledby={headingId} data-testid={testId}>
+    <aside ref={panel} class="panel" aria-labelledby={headingId} data-testid={testId}>
       <div class="panel-head">
         <h2 id={headingId} ref={heading} tabIndex={-1}>
           {title}
@@ -37,7 +44,9 @@ export function Panel({ title, testId, onClose, children }: PanelProps) {
           <Icon name="close" />
         </button>
       </div>
-      <div class="panel-body">{children}</div>
+      <div ref={body} class="panel-body">
+        {children}
+      </div>
     </aside>
   );
 }

@@ -73,14 +73,16 @@ function Person({ view, participant }: { view: RoomView; participant: Participan
   const notes = [
     isMe && "you",
     participant.role === "host" && "host",
-    participant.name && participant.phoneNumber,
+    participant.phoneNumber !== name && participant.phoneNumber,
     !participant.connected && "reconnecting",
   ].filter(Boolean);
   return (
     <li class="person" data-testid="person" data-participant={participant.id}>
       <Avatar participant={participant} />
       <span class="who">
-        <span class="name">{name}</span>
+        <span class="name" dir="auto">
+          {name}
+        </span>
         {notes.length > 0 && <span class="notes">{notes.join(" · ")}</span>}
       </span>
       <Marks view={view} participant={participant} />

@@ -7,7 +7,7 @@ import { Icon } from "../components/icon.js";
 import { LevelMeter } from "../components/level_meter.js";
 import { Mark } from "../components/mark.js";
 import type { Visit } from "../model/visit.js";
-import { initials } from "../model/words.js";
+import { initials, type Refusal, toVisitors } from "../model/words.js";
 import { PhonePanel } from "../panels/phone_panel.js";
 
 /** The door: how we look and sound, and our name. */
@@ -35,7 +35,7 @@ export function Prejoin({
       <section class="door">
         <p class="eyebrow">{preview?.locked ? "This room is locked" : "You are about to join"}</p>
         <h1>{preview?.name}</h1>
-        {error && <Problem error={error} />}
+        {error && <Problem error={toVisitors(error)} />}
         <NameForm visit={visit} busy={busy} />
         {preview?.dialIn?.enabled && (
           <p class="or">
@@ -118,7 +118,6 @@ function Preview({ visit }: { visit: Visit }) {
             icon={microphone ? "microphone" : "microphoneOff"}
             label={microphone ? "Mute" : "Unmute"}
             testId="prejoin-mute-button"
-            pressed={!microphone}
             tone={microphone ? "plain" : "off"}
             onClick={() => void visit.setDevice("microphone", !microphone)}
           />
@@ -126,7 +125,6 @@ function Preview({ visit }: { visit: Visit }) {
             icon={camera ? "camera" : "cameraOff"}
             label={camera ? "Stop camera" : "Start camera"}
             testId="prejoin-camera-button"
-            pressed={camera}
             tone={camera ? "plain" : "off"}
             onClick={() => void visit.setDevice("camera", !camera)}
           />
@@ -173,7 +171,7 @@ function DeviceProblems({ visit }: { visit: Visit }) {
   );
 }
 
-export function Problem({ error, also }: { error: DialroomError; also?: string }) {
+export function Problem({ error, also }: { error: Refusal; also?: string }) {
   const both = (text: string): string =>
     also ? text.replaceAll("microphone", `microphone or ${also}`) : text;
   return (
