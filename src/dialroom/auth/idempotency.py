@@ -1,8 +1,9 @@
 """Idempotency keys: a create that is sent twice happens once.
 
-The first request with a key starts it and later finishes it with its answer; the same request again gets that answer
-for 24 hours. A different request with the same key is refused, and so is one while the first is still running. If the
-process died in between, the key stays taken for `ABANDONED_AFTER`, since nobody knows how far the first one came.
+The first request with a key starts it and finishes it with its answer, in the transaction that creates what was asked
+for; the same request again gets that answer for 24 hours. A different request with the same key is refused, and so is
+one while the first is still running. A key that was started and not finished stays taken for `ABANDONED_AFTER`: nothing
+was created, but the first request may still be at it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.clock import Clock
 from dialroom.core.errors import IdempotencyInProgress, IdempotencyMismatch, Invalid
 
@@ -49,10 +51,11 @@ class IdempotencyStore(Protocol):
         One that started before `expired`, or before `abandoned` without having been finished, is replaced.
         """
 
-    async def finish(self, organisation: str, key: str, status: int, body: bytes) -> None: ...
+    async def finish(self, answer: KeptAnswer) -> None:
+        """For a request that wrote nothing else. Raises IdempotencyInProgress if the key is not ours any more."""
 
     async def abandon(self, organisation: str, key: str) -> None:
-        """Forget a key whose request failed without effect."""
+        """Forget a key that is not finished."""
 
 
 class Idempotency:
@@ -81,10 +84,13 @@ class Idempotency:
             raise IdempotencyInProgress
         return Replay(earlier.status, earlier.body)
 
-    async def finish(self, organisation: str, key: str, status: int, body: bytes) -> None:
-        """Keep the answer (any but a 5xx, which should be `abandon`)."""
-        await self._store.finish(organisation, key, status, body)
+    async def finish(self, answer: KeptAnswer) -> None:
+        """Keep the answer to a request that wrote nothing with which it could be kept.
+
+        Raises IdempotencyInProgress if the key is not ours any more.
+        """
+        await self._store.finish(answer)
 
     async def abandon(self, organisation: str, key: str) -> None:
-        """The request failed and changed nothing; the key is free again."""
+        """The request failed; if it created nothing, the key is free again."""
         await self._store.abandon(organisation, key)

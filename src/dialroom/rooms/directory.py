@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dialroom.core.answers import Answer, unanswered
 from dialroom.core.clock import Clock
 from dialroom.core.errors import CodeTaken, Invalid, NotFound, SlugTaken
 from dialroom.core.ids import new_id
@@ -67,10 +68,14 @@ class Rooms:
         """Call `listener(room now or None if deleted, room before)` after each change."""
         self._listeners.append(listener)
 
-    async def create(self, organisation: str, new: NewRoom) -> Room:
+    async def create(self, organisation: str, new: NewRoom, *, answer: Answer[Room] = unanswered) -> Room:
         """Make a room. Raises Invalid, CodeTaken, SlugTaken."""
         room = new_room(organisation, new, self._clock.now())
-        return await self._write(room, self._store.create, draw_slugs=new.slug is None)
+
+        async def create(room: Room) -> None:
+            await self._store.create(room, answer(room))
+
+        return await self._write(room, create, draw_slugs=new.slug is None)
 
     async def read(self, organisation: str, room: str) -> Room:
         """Raises NotFound."""

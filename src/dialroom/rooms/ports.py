@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.rooms.values import Gateway, Number, Organisation, Participant, Room, Session
@@ -39,8 +40,8 @@ class RoomStore(Protocol):
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Room]:
         """Newest first. Raises InvalidCursor."""
 
-    async def create(self, room: Room) -> None:
-        """Raises CodeTaken, SlugTaken."""
+    async def create(self, room: Room, answer: KeptAnswer | None = None) -> None:
+        """With the answer to its request, in one transaction. Raises CodeTaken, SlugTaken, IdempotencyInProgress."""
 
     async def change(self, room: Room) -> None:
         """Write all fields of a room. Raises NotFound, CodeTaken, SlugTaken."""
@@ -59,8 +60,8 @@ class NumberStore(Protocol):
 
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Number]: ...
 
-    async def create(self, number: Number) -> None:
-        """Raises NumberTaken."""
+    async def create(self, number: Number, answer: KeptAnswer | None = None) -> None:
+        """With the answer to its request, in one transaction. Raises NumberTaken, IdempotencyInProgress."""
 
     async def change(self, number: Number) -> None: ...
 
@@ -75,8 +76,11 @@ class GatewayStore(Protocol):
 
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Gateway]: ...
 
-    async def create(self, gateway: Gateway) -> None:
-        """Raises Conflict for a username that any gateway has already, whoever's it is."""
+    async def create(self, gateway: Gateway, answer: KeptAnswer | None = None) -> None:
+        """With the answer to its request, in one transaction.
+
+        Raises Conflict for a username that any gateway has already, whoever's it is, and IdempotencyInProgress.
+        """
 
     async def change(self, gateway: Gateway) -> None:
         """Raises NotFound, Conflict."""

@@ -1,4 +1,4 @@
-"""API keys, guess counters and idempotency keys in SQL."""
+"""API keys and guess counters in SQL."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, select, tuple_, update
 
 from dialroom.auth.guesses import Counter, Scope
-from dialroom.auth.idempotency import IdempotencyRecord
 from dialroom.auth.keys import ApiKey
 from dialroom.core.errors import NotFound
 from dialroom.core.events import Event
@@ -18,8 +17,7 @@ from dialroom.core.paging import Page
 from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
 from dialroom.store.paging import read_page, upserting
-from dialroom.store.tables import api_keys, guesses, idempotency_keys, micros, micros_or_none, moment, moment_or_none
-from dialroom.store.vault import Vault
+from dialroom.store.tables import api_keys, guesses, micros, micros_or_none, moment, moment_or_none
 
 
 class SqlKeys:
@@ -103,66 +101,6 @@ class SqlGuesses:
         )
 
 
-class SqlIdempotency:
-    """`IdempotencyStore`. Answers hold secrets that are shown once, so they are sealed."""
-
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database = database
-        self._vault = vault
-
-    async def claim(
-        self, record: IdempotencyRecord, expired: datetime, abandoned: datetime
-    ) -> IdempotencyRecord | None:
-        this = and_(idempotency_keys.c.organisation == record.organisation, idempotency_keys.c.key == record.key)
-        stale = or_(
-            idempotency_keys.c.started_at < micros(expired),
-            and_(idempotency_keys.c.status.is_(None), idempotency_keys.c.started_at < micros(abandoned)),
-        )
-
-        def work(connection: Connection) -> IdempotencyRecord | None:
-            connection.execute(delete(idempotency_keys).where(this, stale))
-            statement = upserting(connection, idempotency_keys).on_conflict_do_nothing()
-            taken = statement.returning(idempotency_keys.c.key)
-            if connection.execute(taken, _idempotency_row(record)).one_or_none() is not None:
-                return None
-            return self._value(connection.execute(select(idempotency_keys).where(this)).one())
-
-        return await self._database.write(work)
-
-    async def finish(self, organisation: str, key: str, status: int, body: bytes) -> None:
-        query = (
-            update(idempotency_keys)
-            .where(idempotency_keys.c.organisation == organisation, idempotency_keys.c.key == key)
-            .values(status=status, body=self._vault.seal(body.decode(), _place(organisation, key)))
-        )
-        await self._database.write(lambda c: c.execute(query))
-
-    async def abandon(self, organisation: str, key: str) -> None:
-        query = delete(idempotency_keys).where(
-            idempotency_keys.c.organisation == organisation,
-            idempotency_keys.c.key == key,
-            idempotency_keys.c.status.is_(None),
-        )
-        await self._database.write(lambda c: c.execute(query))
-
-    async def prune(self, before: datetime) -> None:
-        """Forget keys that were first used before this time."""
-        await self._database.write(
-            lambda c: c.execute(delete(idempotency_keys).where(idempotency_keys.c.started_at < micros(before)))
-        )
-
-    def _value(self, row: Row[Any]) -> IdempotencyRecord:
-        body = None if row.body is None else self._vault.open(bytes(row.body), _place(row.organisation, row.key))
-        return IdempotencyRecord(
-            organisation=row.organisation,
-            key=row.key,
-            request_hash=bytes(row.request_hash),
-            started_at=moment(row.started_at),
-            status=row.status,
-            body=None if body is None else body.encode(),
-        )
-
-
 def key_row(key: ApiKey) -> dict[str, Any]:
     """The key as it is stored."""
     return {
@@ -202,18 +140,3 @@ def _take_back(connection: Connection, counted: Sequence[Counter]) -> None:
         update(guesses).where(this).values(wrong=guesses.c.wrong - 1),
         [{"its_scope": c.scope, "its_key": c.key, "its_window": micros(c.window_started)} for c in ordered],
     )
-
-
-def _idempotency_row(record: IdempotencyRecord) -> dict[str, Any]:
-    return {
-        "organisation": record.organisation,
-        "key": record.key,
-        "request_hash": record.request_hash,
-        "started_at": micros(record.started_at),
-        "status": record.status,
-        "body": record.body,
-    }
-
-
-def _place(organisation: str, key: str) -> str:
-    return f"idempotency_keys.body:{organisation}:{key}"

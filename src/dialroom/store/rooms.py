@@ -9,11 +9,13 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import CodeTaken, Conflict, NotFound, NumberTaken, SlugTaken
 from dialroom.core.paging import Page
 from dialroom.rooms.values import Gateway, Number, Organisation, Room
 from dialroom.store.database import Database
 from dialroom.store.dialled import Dialled
+from dialroom.store.idempotency import keep_answer
 from dialroom.store.paging import read_page
 from dialroom.store.tables import (
     gateways,
@@ -130,10 +132,15 @@ class SqlRooms:
             lambda c: read_page(c, query, rooms.c.created_at, rooms.c.id, cursor, limit, self.value)
         )
 
-    async def create(self, room: Room) -> None:
+    async def create(self, room: Room, answer: KeptAnswer | None = None) -> None:
         values = self.row(room)
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(rooms), values)
+            keep_answer(connection, self._vault, answer)
+
         try:
-            await self._database.write(lambda c: c.execute(insert(rooms), values))
+            await self._database.write(work)
         except IntegrityError as error:
             raise _room_conflict(error) from error
 
@@ -210,8 +217,9 @@ class SqlRooms:
 class SqlNumbers:
     """`NumberStore`."""
 
-    def __init__(self, database: Database, dialled: Dialled) -> None:
+    def __init__(self, database: Database, vault: Vault, dialled: Dialled) -> None:
         self._database = database
+        self._vault = vault
         self._dialled = dialled
 
     async def find(self, organisation: str, number: str) -> Number | None:
@@ -236,10 +244,15 @@ class SqlNumbers:
             lambda c: read_page(c, query, numbers.c.created_at, numbers.c.id, cursor, limit, number_value)
         )
 
-    async def create(self, number: Number) -> None:
+    async def create(self, number: Number, answer: KeptAnswer | None = None) -> None:
         values = number_row(number)
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(numbers), values)
+            keep_answer(connection, self._vault, answer)
+
         try:
-            await self._database.write(lambda c: c.execute(insert(numbers), values))
+            await self._database.write(work)
         except IntegrityError as error:
             raise NumberTaken(f"The number {number.number} is already set up.") from error
         self._dialled.changed()
@@ -285,12 +298,13 @@ class SqlGateways:
             lambda c: read_page(c, query, gateways.c.created_at, gateways.c.id, cursor, limit, self._value)
         )
 
-    async def create(self, gateway: Gateway) -> None:
+    async def create(self, gateway: Gateway, answer: KeptAnswer | None = None) -> None:
         values = self._row(gateway)
 
         def work(connection: Connection) -> None:
             _check_username(connection, gateway)
             connection.execute(insert(gateways), values)
+            keep_answer(connection, self._vault, answer)
 
         await self._database.write(work)
 

@@ -23,10 +23,11 @@ from dialroom.core.ids import new_id
 from dialroom.rooms.codes import code_length, draw_code
 from dialroom.rooms.directory import NewRoom, new_room
 from dialroom.rooms.values import Number, Organisation, Room
-from dialroom.store.access import SqlGuesses, SqlIdempotency, SqlKeys, key_row
+from dialroom.store.access import SqlGuesses, SqlKeys, key_row
 from dialroom.store.calls import SqlCalls
 from dialroom.store.database import Database
 from dialroom.store.dialled import Dialled
+from dialroom.store.idempotency import SqlIdempotency
 from dialroom.store.meetings import SqlMeetings
 from dialroom.store.migrate import migrate
 from dialroom.store.rooms import SqlGateways, SqlNumbers, SqlOrganisations, SqlRooms, number_row
@@ -60,7 +61,7 @@ class Store:
         self.organisations = SqlOrganisations(database, vault)
         dialled = Dialled()
         self.rooms = SqlRooms(database, vault, dialled)
-        self.numbers = SqlNumbers(database, dialled)
+        self.numbers = SqlNumbers(database, vault, dialled)
         self.gateways = SqlGateways(database, vault)
         self.meetings = SqlMeetings(database, self.rooms)
         self.calls = SqlCalls(database)

@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, not_, or_, select, update
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import NotFound
 from dialroom.core.events import Event
 from dialroom.core.ids import new_id
 from dialroom.core.paging import Page
 from dialroom.store.database import Database, mark_filled
+from dialroom.store.idempotency import keep_answer
 from dialroom.store.paging import read_page, upserting
 from dialroom.store.tables import (
     deliveries,
@@ -69,7 +71,7 @@ class SqlWebhooks:
         query = select(func.count()).where(webhook_endpoints.c.organisation == organisation)
         return await self._database.read(lambda c: c.execute(query).scalar_one())
 
-    async def create_endpoint(self, endpoint: Endpoint) -> None:
+    async def create_endpoint(self, endpoint: Endpoint, answer: KeptAnswer | None = None) -> None:
         values = {
             **self._row(endpoint),
             "id": endpoint.id,
@@ -77,7 +79,12 @@ class SqlWebhooks:
             "failures": 0,
             "created_at": micros(endpoint.created_at),
         }
-        await self._database.write(lambda c: c.execute(insert(webhook_endpoints), values))
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(webhook_endpoints), values)
+            keep_answer(connection, self._vault, answer)
+
+        await self._database.write(work)
 
     async def change_endpoint(self, endpoint: Endpoint) -> None:
         query = update(webhook_endpoints).where(_this_endpoint(endpoint.organisation, endpoint.id))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
+from dialroom.core.answers import Answer, unanswered
 from dialroom.core.clock import Clock
 from dialroom.core.errors import Conflict, Invalid, NotFound
 from dialroom.core.ids import new_id
@@ -35,7 +36,13 @@ class Endpoints:
         self._allowed = tuple(allowed)
 
     async def create(
-        self, organisation: str, url: str, filters: Sequence[str] = ("*",), description: str = ""
+        self,
+        organisation: str,
+        url: str,
+        filters: Sequence[str] = ("*",),
+        description: str = "",
+        *,
+        answer: Answer[Endpoint] = unanswered,
     ) -> Endpoint:
         """A new endpoint, with a secret. Raises Invalid, and Conflict when there are too many."""
         if await self._store.count_endpoints(organisation) >= MAX_ENDPOINTS:
@@ -51,7 +58,7 @@ class Endpoints:
             created_at=self._clock.now(),
         )
         endpoint = self._checked(endpoint)
-        await self._store.create_endpoint(endpoint)
+        await self._store.create_endpoint(endpoint, answer(endpoint))
         return endpoint
 
     async def read(self, organisation: str, endpoint: str) -> Endpoint:

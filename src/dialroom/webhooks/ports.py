@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.webhooks.values import Attempt, Delivery, DeliveryState, Endpoint, Outcome, Task, Work
@@ -18,7 +19,8 @@ class EndpointStore(Protocol):
 
     async def count_endpoints(self, organisation: str) -> int: ...
 
-    async def create_endpoint(self, endpoint: Endpoint) -> None: ...
+    async def create_endpoint(self, endpoint: Endpoint, answer: KeptAnswer | None = None) -> None:
+        """With the answer to its request, in one transaction. Raises IdempotencyInProgress."""
 
     async def change_endpoint(self, endpoint: Endpoint) -> None:
         """Write all that is not the delivery's own business. Raises NotFound."""

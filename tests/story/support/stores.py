@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import StoreUnavailable
 from dialroom.core.events import Event
 from dialroom.core.paging import Page
@@ -39,7 +40,7 @@ class MemoryRooms:
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Room]:
         raise NotImplementedError
 
-    async def create(self, room: Room) -> None:
+    async def create(self, room: Room, answer: KeptAnswer | None = None) -> None:
         self.rooms[room.id] = room
 
     async def change(self, room: Room) -> None:

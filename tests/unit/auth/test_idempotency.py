@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from dialroom.auth.idempotency import ABANDONED_AFTER, KEPT, Idempotency, Replay
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import DialroomError, IdempotencyInProgress, IdempotencyMismatch, Invalid
 from dialroom.rooms.values import Organisation
 from dialroom.store.store import Store
@@ -20,7 +21,7 @@ def idempotency(store: Store, clock: ManualClock) -> Idempotency:
 
 async def test_the_same_request_again_gets_the_same_answer(idempotency: Idempotency, ours: Organisation) -> None:
     assert await idempotency.begin(ours.id, "k", *REQUEST) is None
-    await idempotency.finish(ours.id, "k", 201, b"made")
+    await idempotency.finish(KeptAnswer(ours.id, "k", 201, b"made"))
     assert await idempotency.begin(ours.id, "k", *REQUEST) == Replay(201, b"made")
 
 
@@ -39,7 +40,7 @@ async def test_a_key_belongs_to_one_request(
     idempotency: Idempotency, ours: Organisation, other: tuple[str, str, bytes]
 ) -> None:
     await idempotency.begin(ours.id, "k", *REQUEST)
-    await idempotency.finish(ours.id, "k", 201, b"made")
+    await idempotency.finish(KeptAnswer(ours.id, "k", 201, b"made"))
     with pytest.raises(IdempotencyMismatch):
         await idempotency.begin(ours.id, "k", *other)
 
@@ -48,7 +49,7 @@ async def test_organisations_do_not_share_keys(
     idempotency: Idempotency, ours: Organisation, theirs: Organisation
 ) -> None:
     await idempotency.begin(ours.id, "k", *REQUEST)
-    await idempotency.finish(ours.id, "k", 201, b"ours")
+    await idempotency.finish(KeptAnswer(ours.id, "k", 201, b"ours"))
     assert await idempotency.begin(theirs.id, "k", *REQUEST) is None
 
 
@@ -60,14 +61,14 @@ async def test_a_request_that_failed_frees_its_key(idempotency: Idempotency, our
 
 async def test_a_finished_key_cannot_be_abandoned(idempotency: Idempotency, ours: Organisation) -> None:
     await idempotency.begin(ours.id, "k", *REQUEST)
-    await idempotency.finish(ours.id, "k", 201, b"made")
+    await idempotency.finish(KeptAnswer(ours.id, "k", 201, b"made"))
     await idempotency.abandon(ours.id, "k")
     assert await idempotency.begin(ours.id, "k", *REQUEST) == Replay(201, b"made")
 
 
 async def test_an_answer_is_kept_for_a_day(idempotency: Idempotency, ours: Organisation, clock: ManualClock) -> None:
     await idempotency.begin(ours.id, "k", *REQUEST)
-    await idempotency.finish(ours.id, "k", 201, b"made")
+    await idempotency.finish(KeptAnswer(ours.id, "k", 201, b"made"))
     clock.set(KEPT.total_seconds())
     assert await idempotency.begin(ours.id, "k", *REQUEST) == Replay(201, b"made")
     clock.set(1)

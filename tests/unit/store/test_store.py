@@ -14,6 +14,7 @@ from dialroom.auth.idempotency import IdempotencyRecord
 from dialroom.auth.keys import ApiKeys
 from dialroom.calls.ports import CallFilter
 from dialroom.calls.record import CallRecord, Step
+from dialroom.core.answers import KeptAnswer
 from dialroom.core.bus import EventBus
 from dialroom.core.ending import Ending
 from dialroom.core.errors import ConfigError, NotFound, NumberTaken
@@ -276,7 +277,7 @@ async def test_guesses_and_keys_work_on_every_database(filled: Store, clock: Man
 async def test_an_answer_kept_for_its_idempotency_key_is_sealed(filled: Store) -> None:
     record = IdempotencyRecord(organisation=OURS.id, key="k", request_hash=b"h", started_at=NOON)
     await filled.idempotency.claim(record, NOON, NOON)
-    await filled.idempotency.finish(OURS.id, "k", 201, b'{"secret":"whsec_hush"}')
+    await filled.idempotency.finish(KeptAnswer(OURS.id, "k", 201, b'{"secret":"whsec_hush"}'))
     kept = await filled._database.read(lambda c: c.execute(select(idempotency_keys.c.body)).scalar_one())
     assert b"hush" not in bytes(kept)
     again = await filled.idempotency.claim(record, NOON, NOON)

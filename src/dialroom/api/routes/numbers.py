@@ -10,10 +10,8 @@ from fastapi import APIRouter, Request, Response
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf, changes_of
+from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.numbers import (
-    CLEARABLE_OF_GATEWAY,
-    CLEARABLE_OF_NUMBER,
     GatewayChange,
     GatewayCreate,
     GatewayGiven,
@@ -21,6 +19,7 @@ from dialroom.api.wire.numbers import (
     NumberCreate,
     NumberGiven,
 )
+from dialroom.core.answers import Answer
 from dialroom.core.errors import Invalid, NotFound
 from dialroom.core.ids import new_id
 from dialroom.core.numbers import country_of, display_number, parse_number
@@ -35,7 +34,7 @@ async def create_number(
 ) -> NumberGiven:
     """Tell us of a number that reaches us."""
 
-    async def create() -> NumberGiven:
+    async def create(answer: Answer[NumberGiven]) -> NumberGiven:
         number = _as_dialled(body.number)
         if body.room is not None:
             await context.rooms.read(tenant, body.room)
@@ -50,8 +49,9 @@ async def create_number(
             room=body.room,
             created_at=context.clock.now(),
         )
-        await context.numbers.create(made)
-        return NumberGiven.model_validate(made)
+        given = NumberGiven.model_validate(made)
+        await context.numbers.create(made, answer(given))
+        return given
 
     return await once(context, request, tenant, idempotency_key, NumberGiven, create)
 
@@ -72,7 +72,7 @@ async def read_number(number: str, context: Context, tenant: Tenant) -> NumberGi
 @router.patch("/numbers/{number}", tags=["Numbers"], responses=responses(404, 422))
 async def change_number(number: str, body: NumberChange, context: Context, tenant: Tenant) -> NumberGiven:
     """Change what becomes of calls to a number."""
-    changes = changes_of(body, CLEARABLE_OF_NUMBER)
+    changes = body.changes()
     if changes.get("room") is not None:
         await context.rooms.read(tenant, changes["room"])
     changed = replace(await _number(context, tenant, number), **changes)
@@ -94,7 +94,7 @@ async def create_gateway(
 ) -> GatewayGiven:
     """Let the calls of a carrier, a PBX or a phone in: by its addresses, by digest authentication, or by both."""
 
-    async def create() -> GatewayGiven:
+    async def create(answer: Answer[GatewayGiven]) -> GatewayGiven:
         made = _checked(
             Gateway(
                 id=new_id("gw"),
@@ -107,8 +107,9 @@ async def create_gateway(
                 created_at=context.clock.now(),
             )
         )
-        await context.gateways.create(made)
-        return _gateway_given(made)
+        given = _gateway_given(made)
+        await context.gateways.create(made, answer(given))
+        return given
 
     return await once(context, request, tenant, idempotency_key, GatewayGiven, create)
 
@@ -129,7 +130,7 @@ async def read_gateway(gateway: str, context: Context, tenant: Tenant) -> Gatewa
 @router.patch("/gateways/{gateway}", tags=["Gateways"], responses=responses(404, 409, 422))
 async def change_gateway(gateway: str, body: GatewayChange, context: Context, tenant: Tenant) -> GatewayGiven:
     """Change a gateway; running calls go on. It holds within five seconds."""
-    changes = changes_of(body, CLEARABLE_OF_GATEWAY)
+    changes = body.changes()
     if "addresses" in changes:
         changes["addresses"] = tuple(_network(text) for text in changes["addresses"])
     if "username" in changes and changes["username"] is None:

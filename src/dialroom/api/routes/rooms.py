@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request, Response
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf, changes_of
+from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.meetings import SessionGiven, TokenCreate, TokenGiven
-from dialroom.api.wire.rooms import CLEARABLE, RoomChange, RoomCreate, RoomGiven, room_given
-from dialroom.core.errors import Invalid
+from dialroom.api.wire.rooms import RoomChange, RoomCreate, RoomGiven, room_given
+from dialroom.core.answers import Answer
 from dialroom.core.ids import new_id
 from dialroom.rooms.directory import NewRoom
 from dialroom.rooms.values import Room
@@ -26,8 +26,14 @@ async def create_room(
 ) -> RoomGiven:
     """Make a room. Its link and, unless dial-in is off, its code are drawn if you do not give them."""
 
-    async def create() -> RoomGiven:
-        return await _given(context, await context.rooms.create(tenant, NewRoom(**body.model_dump())))
+    numbers = await context.numbers.list(tenant)
+
+    def given(room: Room) -> RoomGiven:
+        return room_given(room, numbers, context.config.base_url, None)
+
+    async def create(answer: Answer[RoomGiven]) -> RoomGiven:
+        new = NewRoom(**body.model_dump())
+        return given(await context.rooms.create(tenant, new, answer=lambda room: answer(given(room))))
 
     return await once(context, request, tenant, idempotency_key, RoomGiven, create)
 
@@ -48,7 +54,7 @@ async def read_room(room: str, context: Context, tenant: Tenant) -> RoomGiven:
 @router.patch("/{room}", responses=responses(404, 409, 422))
 async def change_room(room: str, body: RoomChange, context: Context, tenant: Tenant) -> RoomGiven:
     """Change a room. What is going on in it goes on; a lock keeps out only who comes later."""
-    changes = changes_of(body, CLEARABLE)
+    changes = body.changes()
     return await _given(context, await context.rooms.change(tenant, room, **changes))
 
 
@@ -71,7 +77,7 @@ async def create_token(
     """Make a join token (a JWT) for one of your users; hand it to the SDK's `join`."""
     found = await context.rooms.read(tenant, room)
 
-    async def create() -> TokenGiven:
+    async def create(_answer: Answer[TokenGiven]) -> TokenGiven:
         identity = body.identity or new_id("tok")
         token, claims = await context.tokens.issue_join(
             tenant,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from dialroom.api.context import Asked, Context, Tenant
 from dialroom.api.idempotency import IdempotencyKey, once
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf, changes_of
+from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.webhooks import (
     AttemptGiven,
     DeliveryGiven,
@@ -23,6 +23,7 @@ from dialroom.api.wire.webhooks import (
     webhook_given,
     webhook_with_secret,
 )
+from dialroom.core.answers import Answer
 from dialroom.core.errors import NotFound
 
 router = APIRouter(tags=["Webhooks"])
@@ -34,8 +35,11 @@ async def create_webhook(
 ) -> WebhookWithSecret:
     """Tell us where to send events. The answer holds the secret that signs them; it is not shown again."""
 
-    async def create() -> WebhookWithSecret:
-        return webhook_with_secret(await context.webhooks.create(tenant, body.url, body.events, body.description))
+    async def create(answer: Answer[WebhookWithSecret]) -> WebhookWithSecret:
+        made = await context.webhooks.create(
+            tenant, body.url, body.events, body.description, answer=lambda made: answer(webhook_with_secret(made))
+        )
+        return webhook_with_secret(made)
 
     return await once(context, request, tenant, idempotency_key, WebhookWithSecret, create)
 
@@ -56,7 +60,7 @@ async def read_webhook(webhook: str, context: Context, tenant: Tenant) -> Webhoo
 @router.patch("/webhooks/{webhook}", responses=responses(404, 422))
 async def change_webhook(webhook: str, body: WebhookChange, context: Context, tenant: Tenant) -> WebhookGiven:
     """Change a webhook."""
-    changes = changes_of(body)
+    changes = body.changes()
     if "events" in changes:
         changes["filters"] = tuple(changes.pop("events"))
     return webhook_given(await context.webhooks.change(tenant, webhook, **changes))
