@@ -41,11 +41,6 @@ def entry_tone() -> Sound:
     return _two_notes(72, 79)
 
 
-def exit_tone() -> Sound:
-    """Two falling notes, 0.35 s."""
-    return _two_notes(79, 72)
-
-
 def hold_music() -> Sound:
     """One minute of music that loops without a seam."""
     loop = np.zeros(round(len(_BARS) * 4 * BEAT * RATE))

@@ -10,12 +10,12 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
 from dialroom.core.clock import Clock
-from dialroom.core.errors import Invalid, NotFound, Unauthenticated
+from dialroom.core.errors import Invalid, Unauthenticated
 from dialroom.core.ids import new_id
 from dialroom.core.paging import Page
 
@@ -85,13 +85,6 @@ class ApiKeys:
     async def revoke(self, organisation: str, key: str) -> None:
         """The key is refused from now on. Raises NotFound."""
         await self._store.revoke(organisation, key, self._clock.now())
-
-    async def find(self, organisation: str, key: str) -> ApiKey:
-        """Raises NotFound."""
-        found = await self._store.find(key)
-        if found is None or found.organisation != organisation:
-            raise NotFound(f"There is no key {key!r}.")
-        return replace(found)
 
 
 def new_api_key(organisation: str, name: str, at: datetime) -> tuple[ApiKey, str]:

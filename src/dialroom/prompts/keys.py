@@ -17,7 +17,6 @@ PROMPTS: Final = (
     "try_again_later",
     "goodbye",
     "one_moment",
-    "joining",
     "not_open_yet",
     "still_waiting",
     "waiting_limit_reached",
@@ -29,7 +28,6 @@ PROMPTS: Final = (
     "unmuted",
     "muted_by_host",
     "unmuted_by_host",
-    "cannot_unmute",
     "hand_raised",
     "hand_lowered",
     "hand_lowered_by_host",
@@ -39,18 +37,12 @@ PROMPTS: Final = (
     "volume_min",
     "menu",
     "invalid_key",
-    "still_there",
     "room_locked",
     "room_full",
     "dial_in_off",
-    "not_in_service",
-    "lines_busy",
     "meeting_ended",
-    "host_ended",
     "removed_by_host",
     "moved_to_other_room",
-    "recording_started",
-    "recording_stopped",
     "error_hang_up",
 )
 """Said as they stand. An unknown code and a wrong PIN share `wrong_code`: they must sound the same."""
@@ -58,7 +50,7 @@ PROMPTS: Final = (
 COUNTED: Final = ("others", "people")
 """Said with a number: `others` counts everyone but the listener, `people` counts the listener too."""
 
-SOUNDS: Final = ("entry_tone", "exit_tone", "hold_music")
+SOUNDS: Final = ("entry_tone", "hold_music")
 """The same in every language."""
 
 NUMBER_LIMIT: Final = 999

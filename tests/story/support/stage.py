@@ -199,7 +199,7 @@ def silent_prompts() -> Prompts:
         keys = [key for key in known_keys() if wanted(key)]
         return {key: Clip(f"{language}/{key}@0", Path(f"{key}.wav"), 1000) for key in keys}
 
-    sounds = {"entry_tone", "exit_tone", "hold_music"}
+    sounds = {"entry_tone", "hold_music"}
     spoken = {language: clips(language, lambda key: key not in sounds) for language in ("en", "de")}
     return Prompts({**spoken, "sounds": clips("sounds", lambda key: key in sounds)})
 
