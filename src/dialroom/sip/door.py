@@ -1,12 +1,13 @@
 """Who comes in: credentials, the admission hook, and a bounded memory of who was turned away.
 
-A refused stranger costs one line in a table of `REMEMBERED`: its retransmissions get the same bytes again, without
-asking the hook or recording the refusal twice. It is forgotten when no retransmission can come any more: some peers
-use a branch again.
+A refused stranger costs one short line in a table of `REMEMBERED`, however long its request: retransmissions are
+answered alike, without asking the hook or recording the refusal twice. It is forgotten when no retransmission can come
+any more: some peers use a branch again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -41,7 +42,7 @@ class Door:
         self._digest = digest
         self._token = token
         self._memory = memory
-        self._refused: OrderedDict[tuple[str, ...], tuple[float, bytes]] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, Rejection]] = OrderedDict()
 
     def facts(self, request: Request, source: Address, now: float) -> RequestFacts:
         """The facts of a request, with what its credentials prove."""
@@ -69,17 +70,18 @@ class Door:
         """Whether whoever sent this, malformed or of no call, is to hear nothing."""
         return isinstance(self._admit(facts), Drop)
 
-    def recall(self, key: tuple[str, ...], now: float) -> bytes | None:
-        """What a request with this key was refused with, b"" for silence, None if it is new."""
-        until, data = self._refused.get(key, (now, None))
-        return data if until > now else None
+    def recall(self, key: tuple[str, ...], now: float) -> Rejection | None:
+        """What a request with this key was refused with (status 0: silence), None if it is new."""
+        until, rejection = self._refused.get(_short(key), (now, None))
+        return rejection if until > now else None
 
-    def remember(self, key: tuple[str, ...], data: bytes, now: float) -> bool:
+    def remember(self, key: tuple[str, ...], rejection: Rejection, now: float) -> bool:
         """Keep a refusal for `memory` seconds; False when it was kept already."""
         if self.recall(key, now) is not None:
             return False
-        self._refused[key] = (now + self._memory, data)
-        self._refused.move_to_end(key)
+        short = _short(key)
+        self._refused[short] = (now + self._memory, rejection)
+        self._refused.move_to_end(short)
         if len(self._refused) > REMEMBERED:
             self._refused.popitem(last=False)
         return True
@@ -90,3 +92,7 @@ class Door:
         values = self._digest.challenge(challenge.realm, self._token(), now, stale=facts.authorization == "stale")
         headers = tuple(("WWW-Authenticate", value) for value in values)
         return Refusal(Rejection(401, "", headers), "credentials are needed", final=False)
+
+
+def _short(key: tuple[str, ...]) -> bytes:
+    return hashlib.blake2b("\n".join(key).encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -275,10 +275,11 @@ class Endpoint:
         facts = read_facts(request, source)
         if self._door.drops(facts):
             self.dropped += 1
-            self._record_refusal(request, facts, key, b"", Rejection(0, error.reason), now)
+            self._record_refusal(request, facts, key, Rejection(0, error.reason), now)
         else:
             rejection = Rejection(error.status, error.reason)
-            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection, now)
+            self._reject(request, source, rejection)
+            self._record_refusal(request, facts, key, rejection, now)
 
     def _receive_request(self, request: Request, source: Address, now: float) -> None:
         stamp(request, source)
@@ -361,8 +362,8 @@ class Endpoint:
         key = server_key(request)
         refused = self._door.recall(key, now)
         if refused is not None:
-            if refused:
-                self.transmit(refused, reply_to(request, source))
+            if refused.status:
+                self._reject(request, source, refused)
             else:
                 self.dropped += 1
             return
@@ -372,7 +373,8 @@ class Endpoint:
         self._let_in(source)
         rejection = inspect(request, in_dialog=False) or self._merged(request) or self._overloaded(request)
         if rejection is not None:
-            self._record_refusal(request, facts, key, self._reject(request, source, rejection), rejection, now)
+            self._reject(request, source, rejection)
+            self._record_refusal(request, facts, key, rejection, now)
         elif request.method == "OPTIONS":
             self._reject(request, source, _CAPABLE)
         else:
@@ -388,11 +390,11 @@ class Endpoint:
             return True
         if refusal.rejection is None:
             self.dropped += 1
-            self._record_refusal(request, facts, key, b"", Rejection(0, refusal.reason), now)
+            self._record_refusal(request, facts, key, Rejection(0, refusal.reason), now)
             return False
-        data = self._reject(request, source, refusal.rejection)
+        self._reject(request, source, refusal.rejection)
         if refusal.final:
-            self._record_refusal(request, facts, key, data, Rejection(refusal.rejection.status, refusal.reason), now)
+            self._record_refusal(request, facts, key, refusal.rejection._replace(reason=refusal.reason), now)
         return False
 
     def _offer(self, request: Request, facts: RequestFacts, source: Address, now: float) -> None:
@@ -405,10 +407,8 @@ class Endpoint:
         if entry.session is None:
             self._happenings.append(RequestRefused(facts, 400, "the INVITE cannot found a dialog"))
 
-    def _record_refusal(
-        self, request: Request, facts: RequestFacts, key: Key, data: bytes, refusal: Rejection, now: float
-    ) -> None:
-        if self._door.remember(key, data, now) and request.method == "INVITE":
+    def _record_refusal(self, request: Request, facts: RequestFacts, key: Key, refusal: Rejection, now: float) -> None:
+        if self._door.remember(key, refusal, now) and request.method == "INVITE":
             self._happenings.append(RequestRefused(facts, refusal.status, refusal.reason))
 
     def _merged(self, request: Request) -> Rejection | None:
@@ -427,12 +427,11 @@ class Endpoint:
             return _OVERLOADED
         return None
 
-    def _reject(self, request: Request, source: Address, rejection: Rejection) -> bytes:
+    def _reject(self, request: Request, source: Address, rejection: Rejection) -> None:
         """Answer without a transaction: the same request always gets the same answer."""
         tag = stateless_tag(request, self._config.tag_key)
         data = bytes(build_rejection(request, rejection, tag=tag, user_agent=self.user_agent))
         self.transmit(data, reply_to(request, source))
-        return data
 
     def _reject_stray(self, request: Request, source: Address, reason: str) -> None:
         """481 for what belongs to nothing here; silence for those who are to hear nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -414,3 +415,17 @@ def test_one_call_cannot_take_every_transaction() -> None:
     assert statuses[-1] == 500
     assert side.endpoint.counts["transactions"] < 600
     assert status(side, request("BYE", branch="z9hG4bKbye", cseq=1002, to_tag=session.local_tag)) == 200
+
+
+def test_a_flood_of_long_requests_of_strangers_leaves_a_short_trace() -> None:
+    side = make_side("10.0.0.2", admit=Gate(Refuse(403, "a stranger")))
+    padding = "".join(f"Via: SIP/2.0/UDP {'h' * 200}{number};branch=z9hG4bK{'x' * 500}\r\n" for number in range(60))
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(500):
+        side.endpoint.receive(request(branch=f"z9hG4bK{'y' * 7000}{number}", extra=padding), PEER, 1.0)
+        side.endpoint.take_sends()
+        side.endpoint.take_happenings()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 500 * 2_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dialroom.sip.session import accept, cancel, reject, requests
 from dialroom.sip.session.context import ServerHandle
-from dialroom.sip.session.events import Ended
+from dialroom.sip.session.events import Cancelled, Ended
 from dialroom.sip.session.state import Phase
 from dialroom.sip.text import clean, quote
 
@@ -47,14 +47,19 @@ def _done(session: Session) -> None:
 
 
 def receive(session: Session, transaction: ServerHandle, now: float) -> None:
-    """The peer ends the session: 200, and 487 for what it still waits for (§15.1.2)."""
+    """The peer ends the session: 200, and 487 for what it still waits for (§15.1.2).
+
+    "The caller's UA MAY send a BYE for either confirmed or early dialogs" (§15): before our answer it gives up.
+    """
     reason = sip_reason(transaction.request.get("reason"))
     session.respond(transaction, 200, now)
     if session.invite is not None:
         invite, session.invite = session.invite, None
         session.respond(invite, 487, now)
-    refuse_pending(session, now)
-    session.finish(Ended("the peer hung up", "remote", reason))
+        session.finish(Cancelled(reason))
+    else:
+        refuse_pending(session, now)
+        session.finish(Ended("the peer hung up", "remote", reason))
     session.context.release(session)
 
 

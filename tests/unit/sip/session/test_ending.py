@@ -6,6 +6,7 @@ from typing import cast
 
 from dialroom.sip.message import Request
 from dialroom.sip.session.events import (
+    Cancelled,
     Ended,
 )
 from dialroom.sip.session.session import Session
@@ -154,3 +155,20 @@ def test_an_invite_that_rings_for_ever_is_forgotten_with_its_call() -> None:
     caller.bye(None, pair.now)
     pair.run(100)
     assert pair.alice.endpoint.counts["transactions"] == pair.alice.endpoint.counts["sessions"] == 0
+
+
+def test_a_caller_who_hangs_up_before_the_answer_has_given_up() -> None:
+    pair = Pair()
+    caller = pair.call()
+    pair.run(1)
+    callee = pair.bob.offered[0]
+    callee.ring(180, None, pair.now)
+    pair.run(1)
+    assert caller.outgoing is not None
+    (early,) = caller.outgoing.early.values()
+    _, request = early.next_request("BYE")
+    request.add("Reason", 'SIP;cause=200;text="elsewhere"')
+    pair.alice.endpoint.request(request, early.flow, lambda *_: None, lambda *_: None, pair.now)
+    pair.run(1)
+    assert len(pair.sent("200 BYE")) == len(pair.sent("487 INVITE")) == 1
+    assert pair.bob.of(callee) == [Cancelled('SIP;cause=200;text="elsewhere"')]
