@@ -1,5 +1,6 @@
 //! The UDP sockets: pairs for phones, opened as they are needed, and the one for browsers.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -12,6 +13,8 @@ use crate::syscall::Epoll;
 /// Room for bursts; the kernel gives less if its limit is lower.
 const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 2 << 20;
+/// Ports taken by other programs that are tried again for one leg.
+const RETRIED_AT_ONCE: usize = 16;
 
 /// Numbers by which epoll knows what is ready.
 pub mod number {
@@ -33,6 +36,8 @@ pub struct Sockets {
     address: IpAddr,
     range: PortRange,
     next_port: u16,
+    /// RTP ports that other programs had when they were tried.
+    taken: VecDeque<u16>,
     pairs: Vec<(UdpSocket, UdpSocket)>,
     web_rtc: UdpSocket,
 }
@@ -44,7 +49,7 @@ impl Sockets {
         epoll.watch(&web_rtc, number::WEB_RTC)?;
         // RFC 3550 §11: RTP takes the even port of a pair.
         let next_port = range.low + range.low % 2;
-        Ok(Self { epoll, address, range, next_port, pairs: Vec::new(), web_rtc })
+        Ok(Self { epoll, address, range, next_port, taken: VecDeque::new(), pairs: Vec::new(), web_rtc })
     }
 
     /// What tells which sockets are ready.
@@ -89,17 +94,41 @@ impl Sockets {
             let any = SocketAddr::new(self.address, 0);
             return Some((bind(any).ok()?, bind(any).ok()?));
         }
-        while self.next_port < self.range.high {
-            let rtp = self.next_port;
-            self.next_port = rtp.checked_add(2)?;
-            let pair = bind(SocketAddr::new(self.address, rtp))
-                .and_then(|socket| Ok((socket, bind(SocketAddr::new(self.address, rtp + 1))?)));
-            match pair {
-                Ok(pair) => return Some(pair),
-                Err(error) => tracing::warn!(port = rtp, %error, "an RTP port is taken by another program"),
+        while let Some(rtp) = self.untried() {
+            match self.bind_at(rtp) {
+                Ok(pair) => {
+                    self.next_port = rtp.saturating_add(2);
+                    return Some(pair);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tracing::warn!(port = rtp, %error, "an RTP port is taken by another program");
+                    self.next_port = rtp.saturating_add(2);
+                    self.taken.push_back(rtp);
+                }
+                Err(error) => {
+                    // No fault of this port's: the next one would fail as well.
+                    tracing::error!(port = rtp, %error, "no RTP port can be opened");
+                    return None;
+                }
             }
         }
+        // Programs come and go: what was taken may be free by now.
+        for _ in 0..self.taken.len().min(RETRIED_AT_ONCE) {
+            let rtp = self.taken.pop_front()?;
+            if let Ok(pair) = self.bind_at(rtp) {
+                return Some(pair);
+            }
+            self.taken.push_back(rtp);
+        }
         None
+    }
+
+    fn untried(&self) -> Option<u16> {
+        (self.next_port < self.range.high).then_some(self.next_port)
+    }
+
+    fn bind_at(&self, rtp: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+        Ok((bind(SocketAddr::new(self.address, rtp))?, bind(SocketAddr::new(self.address, rtp + 1))?))
     }
 }
 
@@ -149,4 +178,45 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(range: PortRange) -> Sockets {
+        Sockets::new(Epoll::new().unwrap(), IpAddr::from([127, 0, 0, 1]), range, 0).unwrap()
+    }
+
+    /// A range with room for two pairs, all free a moment ago.
+    fn free_range() -> PortRange {
+        for low in (41_000..60_000).step_by(4) {
+            if (low..low + 4).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+                return PortRange { low, high: low + 3 };
+            }
+        }
+        panic!("this machine has no four free ports in a row");
+    }
+
+    #[test]
+    fn a_port_of_another_program_is_left_out_and_used_when_it_is_free_again() {
+        let range = free_range();
+        let mut sockets = sockets(range);
+        let other = UdpSocket::bind(("127.0.0.1", range.low + 1)).unwrap();
+        assert_eq!(sockets.open(PortId(0)).map(|pair| pair.rtp), Some(range.low + 2));
+        assert_eq!(sockets.open(PortId(1)), None);
+        drop(other);
+        assert_eq!(sockets.open(PortId(1)), Some(PortPair { rtp: range.low, rtcp: range.low + 1 }));
+        assert_eq!(sockets.open(PortId(2)), None);
+    }
+
+    #[test]
+    fn what_is_no_fault_of_a_port_uses_up_none() {
+        let range = free_range();
+        let mut sockets = sockets(range);
+        let own = std::mem::replace(&mut sockets.address, IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(sockets.open(PortId(0)), None, "an address that is not ours");
+        sockets.address = own;
+        assert_eq!(sockets.open(PortId(0)).map(|pair| pair.rtp), Some(range.low));
+    }
 }

@@ -14,6 +14,8 @@ use crate::syscall::Epoll;
 
 /// Connections at a time.
 const MAX_STREAMS: usize = 2000;
+/// Connections accepted between two looks at the media.
+const ACCEPTED_AT_ONCE: usize = 64;
 /// Bytes that may wait for a slow reader; more close the connection.
 const MAX_WAITING: usize = 512 * 1024;
 /// Connections at a time from one address that have not proved to be a browser's.
@@ -41,6 +43,7 @@ pub struct Streams {
     by_number: HashMap<u64, Stream>,
     by_remote: HashMap<SocketAddr, u64>,
     next_number: u64,
+    most: usize,
     next_sweep: Instant,
     buffer: Box<[u8]>,
 }
@@ -56,6 +59,7 @@ impl Streams {
             by_number: HashMap::new(),
             by_remote: HashMap::new(),
             next_number: number::FIRST_STREAM,
+            most: MAX_STREAMS,
             next_sweep: now,
             buffer: vec![0; 16 * 1024].into_boxed_slice(),
         })
@@ -68,9 +72,12 @@ impl Streams {
 
     /// Takes what waits at the listener.
     pub fn accept(&mut self, epoll: &Epoll, now: Instant) {
-        while let Ok((socket, remote)) = self.listener.accept() {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            let Ok((socket, remote)) = self.listener.accept() else {
+                return;
+            };
             let remote = unmapped(remote);
-            if self.by_number.len() >= MAX_STREAMS || self.strangers_from(remote.ip()) >= MAX_STRANGERS {
+            if self.strangers_from(remote.ip()) >= MAX_STRANGERS || !self.make_room() {
                 continue;
             }
             let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
@@ -88,6 +95,16 @@ impl Streams {
             let stream = Stream { socket, remote, local, framer, waiting, last_read, opened, proved };
             self.by_number.insert(number, stream);
         }
+    }
+
+    /// Makes room for one more, if need be in place of whoever has failed longest to prove to be a browser.
+    fn make_room(&mut self) -> bool {
+        if self.by_number.len() < self.most {
+            return true;
+        }
+        let strangers = self.by_number.iter().filter(|(_, stream)| !stream.proved);
+        let oldest = strangers.min_by_key(|(number, stream)| (stream.opened, **number)).map(|(number, _)| *number);
+        oldest.inspect(|number| self.close(*number)).is_some()
     }
 
     fn strangers_from(&self, address: IpAddr) -> usize {
@@ -113,7 +130,8 @@ impl Streams {
                 Ok(Some(packet)) => shard.receive_web(now, Protocol::Tcp, stream.remote, stream.local, packet),
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::info!(remote = %stream.remote, %error, "an ICE-TCP connection is closed");
+                    // Anybody can bring this about, as often as they like.
+                    tracing::debug!(remote = %stream.remote, %error, "an ICE-TCP connection is closed");
                     return self.close(number);
                 }
             }
@@ -219,6 +237,26 @@ mod tests {
             (0..MAX_STRANGERS + 5).map(|_| connect(&mut streams, &mut epoll, address, start)).collect();
         assert_eq!(streams.len(), MAX_STRANGERS);
         drop(open);
+    }
+
+    #[test]
+    fn strangers_cannot_keep_a_browser_out_and_never_put_one_out() {
+        let start = Instant::now();
+        let (mut streams, mut epoll, address) = streams(start, "127.0.0.1:0");
+        streams.most = 3;
+        let browser = connect(&mut streams, &mut epoll, address, start);
+        let known = browser.local_addr().unwrap();
+        streams.keep(start, |remote| remote == known);
+        let strangers: Vec<TcpStream> = (0..5).map(|_| connect(&mut streams, &mut epoll, address, start)).collect();
+        let latest: Vec<SocketAddr> = strangers[3..].iter().map(|stream| stream.local_addr().unwrap()).collect();
+        let mut there: Vec<SocketAddr> = streams.by_remote.keys().copied().collect();
+        there.sort();
+        let mut expected = [vec![known], latest].concat();
+        expected.sort();
+        assert_eq!(there, expected);
+        streams.by_number.values_mut().for_each(|stream| stream.proved = true);
+        let _late = connect(&mut streams, &mut epoll, address, start);
+        assert_eq!(streams.len(), 3, "browsers stay");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dialroom_audio::audio::clip::Clip;
 use dialroom_media::outbox::TapId;
@@ -19,8 +19,9 @@ use crate::streams::Streams;
 use crate::syscall::{self, ReceiveBatch, SendBatch, Waker};
 use crate::threads::{End, survives};
 
-/// Commands carried out between two looks at the sockets.
-const COMMANDS_AT_ONCE: usize = 64;
+/// Commands are carried out for so long between two looks at the sockets and the clock. One may take a millisecond
+/// (a browser's offer), and nobody's sound is to wait for a crowd of them.
+const COMMANDS_FOR: Duration = Duration::from_millis(2);
 /// Batches taken from one socket before the others have their turn.
 const BATCHES_AT_ONCE: usize = 16;
 
@@ -149,7 +150,8 @@ impl Worker {
     }
 
     fn carry_out(&mut self, now: Instant) {
-        for _ in 0..COMMANDS_AT_ONCE {
+        let began = Instant::now();
+        loop {
             let Ok(ToWorker { connection, request, work }) = self.inbox.try_recv() else {
                 return;
             };
@@ -175,9 +177,11 @@ impl Worker {
                 self.tell(ToLink::Reply { connection, id: request, answer: self.with_figures(answer) });
                 self.tell_events();
             }
+            if began.elapsed() > COMMANDS_FOR {
+                // More may wait: come back at once.
+                return self.waker.wake();
+            }
         }
-        // More wait: come back at once.
-        self.waker.wake();
     }
 
     /// Adds what only this thread knows to the metrics.

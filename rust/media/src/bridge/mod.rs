@@ -70,6 +70,8 @@ pub struct Bridge {
     told: Vec<Speaker>,
     ticks: u64,
     last_told: u64,
+    /// Ticks that were lost by a bug.
+    pub bugs: u64,
 }
 
 /// Ticks between two events about speakers, unless who is heard changed: 1 s.
@@ -96,6 +98,7 @@ impl Bridge {
             told: Vec::new(),
             ticks: 0,
             last_told: 0,
+            bugs: 0,
         }
     }
 

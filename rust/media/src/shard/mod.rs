@@ -161,7 +161,11 @@ impl Shard {
             };
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 counters.panics += 1;
-                tracing::error!(bridge = bridge.id, "a bug in the mixer: 20 ms of this bridge are lost");
+                bridge.bugs += 1;
+                // It may come up in every tick.
+                if bridge.bugs.is_power_of_two() {
+                    tracing::error!(bridge = bridge.id, times = bridge.bugs, "a bug in the mixer: 20 ms are lost");
+                }
             }
             if bridge.peers > 0 {
                 dirty_bridges.push(key);

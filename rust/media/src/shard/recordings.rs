@@ -7,6 +7,7 @@ use dialroom_protocol::{Answer, RecordingDirection, Refusal, RefusalCode};
 use crate::outbox::{Tap, TapId, Token};
 use crate::ports::LegKey;
 use crate::shard::Shard;
+use crate::shard::commands::check_id;
 
 /// What is being recorded.
 #[derive(Debug, Default)]
@@ -31,6 +32,7 @@ impl Shard {
         token: Token,
     ) -> Result<Option<Answer>, Refusal> {
         let key = self.leg_key(leg)?;
+        check_id("recording", &recording)?;
         if self.recordings.by_id.contains_key(&recording) {
             return Ok(Some(Answer::Done {}));
         }
