@@ -77,6 +77,7 @@ NPM = {
     "qrcode-generator": "The QR code of the `tel:` link.",
     "swagger-ui-dist": "The API's page.",
     "@biomejs/biome": "Format and lint.",
+    "axe-core": "Finds in the page's views what people with a screen reader or weak eyes would stumble over.",
     "happy-dom": "A document for tests.",
     "typescript": "Types.",
     "vite": "Builds the pages and the SDK.",
