@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -87,6 +89,7 @@ class MediaProcess:
         if self._is_running():
             answer = await self._probe()
             if answer is None:
+                self._note(self.pid())
                 return False
             logger.warning("The media process that runs is of no use, it is replaced: %s", answer)
             await self.stop()
@@ -96,10 +99,14 @@ class MediaProcess:
     def pid(self) -> int | None:
         """The number of the process that runs, if one does."""
         try:
-            pid = int(self._settings.pid_file.read_text())
+            noted = int(self._settings.pid_file.read_text())
         except (OSError, ValueError):
-            return None
-        return pid if _is_media_process(pid, self.url) else None
+            noted = 0
+        if noted and _is_media_process(noted, self.url):
+            return noted
+        # Whoever started it may have been killed before it could write the number down.
+        listening = _listening_at(self._settings.socket)
+        return listening if listening and _is_media_process(listening, self.url) else None
 
     async def stop(self) -> None:
         """Ends the process, and with it all calls. Nothing running is no error."""
@@ -112,6 +119,10 @@ class MediaProcess:
             os.kill(pid, signal.SIGKILL)
             await self._ended(pid)
         self._settings.pid_file.unlink(missing_ok=True)
+
+    def _note(self, pid: int | None) -> None:
+        if pid is not None:
+            self._settings.pid_file.write_text(f"{pid}\n")
 
     def _is_running(self) -> bool:
         if self._child is not None and self._child.poll() is not None:
@@ -160,7 +171,7 @@ class MediaProcess:
         if ready is None:
             code = await asyncio.to_thread(child.wait)
             raise MediaProcessError(f"The media process ended with code {code}: {self._last_words()}")
-        settings.pid_file.write_text(f"{child.pid}\n")
+        self._note(child.pid)
         self._child = child
         logger.info("The media process %d is ready on UDP and TCP port %s", child.pid, ready.get("webrtc_port"))
 
@@ -227,6 +238,18 @@ def _read_ready(child: subprocess.Popen[bytes]) -> dict[str, object] | None:
     except ValueError:
         return None
     return ready if isinstance(ready, dict) else None
+
+
+def _listening_at(path: Path) -> int:
+    """The number of the process that listens at a Unix socket; 0 if none does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        except OSError:
+            return 0
+    return int(pid)
 
 
 def _is_media_process(pid: int, url: str) -> bool:

@@ -283,6 +283,17 @@ async def test_a_running_process_is_adopted(process: MediaProcess, data_dir: Pat
     assert other.pid() == pid
 
 
+async def test_a_running_process_is_adopted_although_whoever_started_it_could_not_note_its_number(
+    process: MediaProcess, data_dir: Path
+) -> None:
+    pid = process.pid()
+    (data_dir / "media.pid").unlink()
+    other = MediaProcess(MediaProcessSettings(data_dir, rtp_ports="0", webrtc_port=0))
+    assert not await other.ensure()
+    assert other.pid() == pid
+    assert (data_dir / "media.pid").read_text() == f"{pid}\n"
+
+
 async def test_the_media_process_of_somebody_else_is_not_taken_for_ours(process: MediaProcess, data_dir: Path) -> None:
     folder = data_dir / "other"
     folder.mkdir()
