@@ -186,7 +186,10 @@ class Guesses:
             _log.warning("guesses.blocked", scope=counter.scope, where=counter.key, wrong=counter.wrong)
         if reached:
             now = self._clock.now()
-            await self._store.announce([_alarm(this.guesser, counter, now) for counter in reached])
+            try:
+                await self._store.announce([_alarm(this.guesser, counter, now) for counter in reached])
+            except StoreUnavailable:
+                _log.error("guesses.alarm_not_told", number=this.guesser.number)
 
 
 def _keys(guesser: Guesser) -> tuple[tuple[Scope, str], ...]:

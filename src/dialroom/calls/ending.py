@@ -11,7 +11,9 @@ ANSWERED: Final = 200
 REQUEST_TERMINATED: Final = 487
 
 _BY_HOST: Final = frozenset({"removed", "session_ended"})
-_OUR_FAULT: Final = frozenset({"internal_error", "media_lost", "server_stopped", "server_restarted"})
+_OUR_FAULT: Final = frozenset(
+    {"internal_error", "media_lost", "server_stopped", "server_restarted", "store_unavailable"}
+)
 _NETWORK_FAULT: Final = frozenset({"connection_lost", "no_ack", "media_refused"})
 
 

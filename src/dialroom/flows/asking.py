@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dialroom.core.errors import StoreUnavailable
 from dialroom.flows.conversation import Attempt, Conversation, Guesses, TurnedAwayError
 from dialroom.flows.gather import gather
+from dialroom.flows.outage import through_outage
 from dialroom.flows.stages import AskingCode, AskingPin
 from dialroom.media.protocol import PlayItem
 from dialroom.rooms.codes import MIN_CODE
@@ -44,13 +46,16 @@ class Glimpse:
         """Whether the entry may end here."""
         if self._refused or len(digits) < MIN_CODE or not digits.startswith(self._seen):
             return False
-        if self._attempt is None:
-            self._attempt = await self._guesses.begin(early=True)
-            self._refused = self._attempt is None
-            if self._refused:
-                return False
-        self._seen = digits
-        return await self._settled(digits)
+        try:
+            if self._attempt is None:
+                self._attempt = await self._guesses.begin(early=True)
+            if self._attempt is not None:
+                self._seen = digits
+                return await self._settled(digits)
+        except StoreUnavailable:
+            pass  # the whole entry is looked at when the database is back
+        self._refused = True
+        return False
 
     async def attempt(self, entered: str) -> Attempt | None:
         """The attempt that what was entered in the end is part of. One that was looked at in vain was wrong."""
@@ -155,15 +160,15 @@ async def _judge(
     time = asyncio.get_running_loop().time
     verdict_at = time() + c.settings.verdict
     if attempt is None:
-        delay = await c.guesses.delay()
+        delay = await through_outage(c, c.guesses.delay)
         if delay is not None:
             verdict_at += delay
             await asyncio.sleep(delay)
-            attempt = await c.guesses.begin()
+            attempt = await through_outage(c, c.guesses.begin)
     if attempt is None:
         await _until(verdict_at)
         raise TurnedAwayError("too_many_guesses", "try_again_later")
-    found = await _look_up(attempt, entered, look_up)
+    found = await _look_up(c, attempt, entered, look_up)
     if found is not None:
         return found
     tries.wrong += 1
@@ -174,10 +179,12 @@ async def _judge(
     return None
 
 
-async def _look_up(attempt: Attempt, entered: str, look_up: Callable[[str], Awaitable[T | None]]) -> T | None:
+async def _look_up(
+    c: Conversation, attempt: Attempt, entered: str, look_up: Callable[[str], Awaitable[T | None]]
+) -> T | None:
     found = None
     try:
-        found = await look_up(entered)
+        found = await through_outage(c, lambda: look_up(entered))
     finally:  # also when the caller hangs up meanwhile
         await (attempt.wrong() if found is None else attempt.right())
     return found

@@ -24,7 +24,7 @@ class DialInSettings:
 
     Code and PIN are asked for until ``entry_limit`` after the call came in. ``verdict`` is how long a wrong entry takes
     to be judged at least, so that an unknown code and a wrong PIN take equally long. ``gain_step`` and ``gain_limit``
-    in dB.
+    in dB. While the database is away it is asked again each ``outage_pause``, for ``outage_limit`` at most.
     """
 
     tries: int = 3
@@ -35,6 +35,8 @@ class DialInSettings:
     key_pause: float = 3.0
     wait_limit: float = 900.0
     wait_reminder: float = 90.0
+    outage_pause: float = 3.0
+    outage_limit: float = 30.0
     gain_step: float = 4.0
     gain_limit: float = 12.0
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from dialroom.core.errors import NotFound, RoomEnded, RoomFull, RoomLocked, RoomNotOpen
 from dialroom.flows.asking import Tries, ask_for_code, ask_for_pin
 from dialroom.flows.conversation import Conversation, TurnedAwayError
+from dialroom.flows.outage import through_outage
 from dialroom.flows.room_keys import RoomLine, seat_again, stay_in_room
 from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Leaving, Stage, Waiting
+from dialroom.media.plane import MediaError
 from dialroom.media.protocol import PlaySilence
 from dialroom.rooms.values import Participant, Room
 
@@ -55,7 +58,7 @@ async def _find_room(c: Conversation, stage: Stage, straight_into: str | None, t
         welcome = [BEFORE_THE_FIRST_WORD, *c.voice.say("welcome_enter_code")]
         return await ask_for_code(c, tries, c.voice.say("enter_code") if isinstance(stage, AskingCode) else welcome)
     try:
-        room = await c.room(room_id)
+        room = await through_outage(c, partial(c.room, room_id))
     except NotFound:
         raise TurnedAwayError("room_ended", "meeting_ended") from None
     if not room.dial_in and not isinstance(stage, InRoom):
@@ -86,7 +89,7 @@ async def take_seat(c: Conversation, room: Room, line: RoomLine, stage: Stage) -
     resumed = isinstance(stage, Waiting)
     while True:
         try:
-            return await c.meetings.enter(room, c.caller.newcomer(), line)
+            return await through_outage(c, partial(c.meetings.enter, room, c.caller.newcomer(), line))
         except RoomNotOpen:
             await c.journal.reached(Waiting(room=room.id, until=until), "waiting", "the room is not open yet")
         except RoomLocked:
@@ -111,17 +114,19 @@ async def _wait_for_opening(c: Conversation, room: Room, seconds: float, *, musi
         raise TurnedAwayError("room_ended", "meeting_ended") from None
     finally:
         pastime.cancel()
-        await asyncio.wait({pastime})
+        await asyncio.gather(pastime, return_exceptions=True)
     await c.leg.stop()
     c.leg.forget_digits()
 
 
 async def _pass_the_time(c: Conversation, *, music_plays: bool) -> None:
-    if not music_plays:
-        await c.leg.play(c.voice.say("not_open_yet"))
+    say = "not_open_yet"
     while True:
-        if not music_plays:
-            await c.leg.start_playing(c.voice.say("hold_music"), loop=True)
-        music_plays = False
-        await asyncio.sleep(c.settings.wait_reminder)
-        await c.leg.play(c.voice.say("still_waiting"))
+        try:
+            if not music_plays:
+                await c.leg.play(c.voice.say(say))
+                await c.leg.start_playing(c.voice.say("hold_music"), loop=True)
+            music_plays, say = False, "still_waiting"
+            await asyncio.sleep(c.settings.wait_reminder)
+        except MediaError:  # out of reach for a moment: the caller waits on
+            await asyncio.sleep(c.settings.outage_pause)

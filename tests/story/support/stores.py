@@ -17,8 +17,11 @@ class MemoryRooms:
 
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
+        self.away = False
 
     async def find(self, organisation: str, room: str) -> Room | None:
+        if self.away:
+            raise StoreUnavailable
         found = self.rooms.get(room)
         return found if found and found.organisation == organisation else None
 
@@ -26,6 +29,8 @@ class MemoryRooms:
         return next((room for room in self.rooms.values() if room.slug == slug), None)
 
     async def find_by_code_prefix(self, organisation: str, digits: str, limit: int) -> tuple[Room, ...]:
+        if self.away:
+            raise StoreUnavailable
         ours = [room for room in self.rooms.values() if room.organisation == organisation and room.code]
         matching = [room for room in ours if room.code and room.code.startswith(digits)]
         return tuple(sorted(matching, key=lambda room: len(room.code or ""))[:limit])
@@ -106,5 +111,5 @@ class MemoryMeetings:
     ) -> Page[Participant]:
         raise NotImplementedError
 
-    async def prune(self, before: datetime) -> None:
+    async def prune(self, before: datetime, limit: int) -> int:
         raise NotImplementedError
