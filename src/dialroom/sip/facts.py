@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, islice
+
 import msgspec
 
 from dialroom.sip.address import Address
@@ -13,6 +16,7 @@ from dialroom.sip.uri import parse_uri
 
 _SHOWN = 512
 """Characters kept of any one URI or value."""
+_MAX_KEPT = 32
 _KEPT = frozenset({"user-agent", "p-asserted-identity", "p-preferred-identity", "diversion", "history-info", "privacy"})
 """Headers kept for lookup besides those beginning with X-."""
 
@@ -72,10 +76,14 @@ def read_facts(request: Request | None, source: Address) -> RequestFacts:
         asserted_identity=_uri(asserted) or None,
         asserted_user=_user(asserted) or None,
         user_agent=clean(request.get("user-agent") or "") or None,
-        headers=tuple(
-            (key, clean(value, _SHOWN)) for key, _, value in request.fields if key[:2] == "x-" or key in _KEPT
-        ),
+        headers=tuple((key, clean(value, _SHOWN)) for key, value in islice(_kept(request), _MAX_KEPT)),
     )
+
+
+def _kept(request: Request) -> Iterator[tuple[str, str]]:
+    """Those we know first: nobody can push them out with a crowd of others."""
+    known = ((key, value) for key, _, value in request.fields if key in _KEPT)
+    return chain(known, ((key, value) for key, _, value in request.fields if key[:2] == "x-"))
 
 
 def _address(text: str | None) -> NameAddr | None:

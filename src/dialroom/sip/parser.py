@@ -18,7 +18,6 @@ from dialroom.sip.uri import SipUri
 
 _FOLD = re.compile(r"(?<![ \t])[ \t]*(?:\r\n[ \t]+)+")
 """One search per run of blanks, however long: without the first part it would be one per blank."""
-_LONE = re.compile(r"[\r\n]")
 _VERSION = re.compile(r"SIP/\d+\.\d+", re.IGNORECASE)
 _STATUS = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: (.*))?", re.IGNORECASE | re.DOTALL)
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type")
@@ -41,7 +40,7 @@ def parse(data: bytes) -> Request | Response:
     lone = text.count("\r") + text.count("\n") != 2 * (len(lines) - 1)
     if lone:
         # Taken out before anything is read, so that not even the answer 400 can carry them on.
-        lines = [_LONE.sub(" ", line) for line in lines]
+        lines = [line.replace("\r", " ").replace("\n", " ") for line in lines]
     message = _start(lines[0])
     try:
         _read_fields(message, lines)
@@ -86,6 +85,8 @@ def _start(line: str) -> Request | Response:
         if _VERSION.fullmatch(version):
             return _Unreadable("only SIP/2.0 is spoken here", 505)
         raise SipError("this is not SIP")
+    if len(target) > MAX_HEADER_VALUE:
+        return _Unreadable("the Request-URI is too long", 414)
     if target[0] == "<" or has_controls(target):
         return _Unreadable("the Request-URI is malformed", 400)
     return Request(method, target)

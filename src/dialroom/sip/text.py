@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from urllib.parse import unquote_to_bytes
 
 from dialroom.sip.errors import LocalError, SipError
 from dialroom.sip.limits import MAX_PARAMETERS, MAX_VALUES
@@ -15,11 +16,10 @@ from dialroom.sip.limits import MAX_PARAMETERS, MAX_VALUES
 Parameters = tuple[tuple[str, str | None], ...]
 
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _UNQUOTE = re.compile(r"\\(.)", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _FORBIDDEN = re.compile(r"[\r\n\x00]")
-_ESCAPE = re.compile(r'(["\\])')
-_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 def is_token(text: str) -> bool:
@@ -34,30 +34,23 @@ def has_controls(text: str) -> bool:
 
 def quoted_end(text: str, start: int) -> int:
     """Index just past the quoted string that opens at `start`. Raises SipError when it never closes."""
-    position = start + 1
-    while True:
-        close = text.find('"', position)
-        if close < 0:
-            raise SipError("a quoted string is not closed")
-        escapes = close - 1
-        while escapes > start and text[escapes] == "\\":
-            escapes -= 1
-        if (close - 1 - escapes) % 2 == 0:
-            return close + 1
-        position = close + 1
+    hit = _QUOTED.match(text, start)
+    if hit is None:
+        raise SipError("a quoted string is not closed")
+    return hit.end()
 
 
 def unquote(text: str) -> str:
     """The content of a quoted string; text without quotes comes back as it is."""
     if len(text) >= 2 and text[0] == text[-1] == '"':
         inner = text[1:-1]
-        return _UNQUOTE.sub(r"\1", inner) if "\\" in inner else inner
+        return _UNQUOTE.sub(lambda hit: hit[1], inner) if "\\" in inner else inner
     return text
 
 
 def quote(text: str) -> str:
     """`text` as a quoted string. Raises LocalError on CR, LF or NUL."""
-    return '"' + _ESCAPE.sub(r"\\\1", wire_safe(text)) + '"'
+    return '"' + wire_safe(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def wire_safe(text: str) -> str:
@@ -143,10 +136,7 @@ def unescape(text: str) -> str:
     """Percent-escapes of a URI decoded as UTF-8; broken escapes stay as they are."""
     if "%" not in text:
         return text
-    raw = _PERCENT.sub(
-        lambda hit: chr(0xDC00 + int(hit[1], 16)) if int(hit[1], 16) > 127 else chr(int(hit[1], 16)), text
-    )
-    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def clean(text: str, limit: int = 256) -> str:

@@ -65,6 +65,7 @@ def status(side: Side, data: bytes) -> int:
         (request("FROBNICATE"), 501, ("allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK")),
         (request(uri="mailto:a@b"), 416, None),
         (request(uri="sips:room@us"), 416, None),
+        (request(uri=f"sip:{'1' * 9000}@us"), 414, None),
         (request(extra="Require: 100rel, foo\r\nRequire: bar\r\n"), 420, ("unsupported", "foo, bar")),
         (request(extra="Content-Type: text/plain\r\n", body="hi"), 415, ("accept", "application/sdp")),
         (
@@ -429,3 +430,12 @@ def test_a_flood_of_long_requests_of_strangers_leaves_a_short_trace() -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 500 * 2_000
+
+
+def test_the_headers_kept_of_a_request_are_few() -> None:
+    gate = Gate(Refuse(403, "a stranger"))
+    side = make_side("10.0.0.2", admit=gate)
+    many = "".join(f"X-Number: {number}\r\n" for number in range(100))
+    feed(side, request(extra=f"{many}Privacy: id\r\n"))
+    assert gate.seen[0].headers[:2] == (("privacy", "id"), ("x-number", "0"))
+    assert len(gate.seen[0].headers) == 32
