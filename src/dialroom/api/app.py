@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ Events reach you by webhook ([Standard Webhooks](https://www.standardwebhooks.co
 the WebSocket `/api/live`: send `{"key": "dr_…"}` first.
 """
 
+_PHRASES = {"413": "Content Too Large", "422": "Unprocessable Content"}
 POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
@@ -146,6 +148,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path in schema["paths"].values():
             for operation_ in path.values():
+                for status in (400, 413, 415, 422) if "requestBody" in operation_ else (422,):
+                    operation_["responses"].setdefault(str(status), {"description": HTTPStatus(status).phrase})
+                operation_["responses"].setdefault("503", {"description": HTTPStatus(503).phrase})
                 _as_problems(operation_["responses"])
         for unused in ("HTTPValidationError", "ValidationError"):
             schema["components"]["schemas"].pop(unused, None)
@@ -158,5 +163,5 @@ def _as_problems(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
         if status.startswith(("4", "5")):
             response["content"] = {problem.CONTENT_TYPE: reference}
-            if status == "422":
-                response["description"] = "Unprocessable Content"
+            if status in _PHRASES:  # Python renamed them
+                response["description"] = _PHRASES[status]

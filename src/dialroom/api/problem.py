@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from dialroom.core.errors import DialroomError, Invalid, TooManyAttempts, Unauthenticated
 
@@ -131,19 +132,30 @@ def _invalid_json(detail: str) -> JSONResponse:
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     path = request.url.path[:200]
+    headers = dict(error.headers or {})
     match error.status_code:
         case 400 if isinstance(error.__cause__, ValueError | RecursionError):  # from FastAPI reading the body
             return _invalid_json("The body cannot be read: it is not UTF-8, or too deep, or holds a number too long.")
         case 404:
             detail, fix = f"Nothing answers at {path}.", "See /api/docs for what there is."
         case 405:
+            headers["Allow"] = ", ".join(sorted(_allowed(request)))
             detail, fix = f"{request.method} does not work on {path}.", "See /api/docs for what does."
         case 413:
             detail, fix = str(error.detail), "Send less; metadata is for small facts, not for files."
         case _:
             detail, fix = str(error.detail), "Correct the request and send it again."
     code, title = http_error(error.status_code)
-    return problem_response(error.status_code, code, title, detail, fix, headers=dict(error.headers or {}))
+    return problem_response(error.status_code, code, title, detail, fix, headers=headers)
+
+
+def _allowed(request: Request) -> set[str]:
+    """Every method of the path (RFC 9110, 15.5.6); a route that fits knows only of its own."""
+    allowed: set[str] = set()
+    for path, methods in request.app.openapi()["paths"].items():
+        if compile_path(path)[0].match(request.url.path):
+            allowed.update(method.upper() for method in methods)
+    return allowed or {"GET"}  # what is not in the description is a page
 
 
 def http_error(status: int) -> tuple[str, str]:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
 from .conftest import House
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 async def test_every_operation_is_described_and_every_error_is_a_problem(house: House) -> None:
@@ -34,3 +51,77 @@ async def test_values_carry_examples(house: House) -> None:
         "Problem",
     ):
         assert any("examples" in field for field in schemas[name]["properties"].values()), name
+
+
+def with_examples(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema that has examples, with where it stands."""
+    if isinstance(value, dict):
+        if isinstance(value.get("examples"), list):
+            yield path, value
+        for name, each in value.items():
+            yield from with_examples(each, f"{path}/{name}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from with_examples(each, f"{path}/{index}")
+
+
+async def test_every_example_is_what_its_schema_says(house: House) -> None:
+    document = (await house.api.get("/api/openapi.json")).json()
+    schemas = list(with_examples(document))
+    assert len(schemas) > 40
+    for path, schema in schemas:
+        validator = jsonschema_rs.validator_for({**schema, "components": document["components"]})
+        for example in schema["examples"]:
+            assert validator.is_valid(example), f"{path}: {example!r}"
+
+
+async def test_a_change_says_which_fields_take_null(house: House) -> None:
+    schemas = (await house.api.get("/api/openapi.json")).json()["components"]["schemas"]
+    takes_null = {
+        (name, field)
+        for name, schema in schemas.items()
+        if name.endswith("Change")
+        for field, value in schema["properties"].items()
+        if {"type": "null"} in value.get("anyOf", ())
+    }
+    assert takes_null == {
+        *(("RoomChange", field) for field in ("code", "pin", "opens_at", "expires_at")),
+        *(("NumberChange", field) for field in ("language", "room")),
+        *(("GatewayChange", field) for field in ("username", "password", "region")),
+    }
+
+
+@pytest.mark.timeout(300)
+async def test_whatever_is_sent_is_answered_as_described(house: House) -> None:
+    """Requests made from the description, right ones and wrong ones: no answer is a server error, none is another than
+    the description has."""
+
+    def talk() -> None:
+        description = schemathesis.openapi.from_url(f"http://{house.url}/api/openapi.json")
+        for found in description.get_all_operations():
+            operation = found.ok()  # type: ignore[union-attr]  # an error in the description raises here
+
+            @given(case=operation.as_strategy())
+            @settings(
+                max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+            )
+            def holds(case: Any) -> None:
+                case.call_and_validate(headers={"Authorization": f"Bearer {house.key}"}, checks=CHECKS)
+
+            holds()
+
+    await asyncio.to_thread(talk)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/rooms", "GET, POST"),
+        ("/api/gateways/gw_x", "DELETE, GET, PATCH"),
+        ("/api/calls/explain", "GET, POST"),
+        ("/", "GET"),
+    ],
+)
+async def test_a_method_that_does_not_work_is_told_which_do(house: House, path: str, allowed: str) -> None:
+    answer = await house.api.put(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)

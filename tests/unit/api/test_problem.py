@@ -43,6 +43,8 @@ async def test_a_body_that_is_not_json_is_said_to_be_none(house: House) -> None:
         ({"name": "a", "slug": "Not A Slug"}, "body.slug"),
         ({"name": "a", "code": "1111"}, "body.code"),
         ({"name": "a", "opens_at": "tomorrow"}, "body.opens_at"),
+        ({"name": "a", "opens_at": 1790000000}, "body.opens_at"),
+        ({"name": "a", "opens_at": "1790000000"}, "body.opens_at"),
     ],
 )
 async def test_a_wrong_value_is_named(house: House, body: dict[str, object], field: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from dialroom.api.context import Asked, Context, Tenant
 from dialroom.api.problem import responses
 from dialroom.api.wire.calls import CallExplanation, CallGiven, CallQuestion
-from dialroom.api.wire.common import PageOf
+from dialroom.api.wire.common import Moment, PageOf
 from dialroom.calls.ports import CallFilter
 from dialroom.core.errors import NotFound
 
@@ -26,8 +25,8 @@ async def list_calls(
     room: Annotated[str | None, Query(max_length=64)] = None,
     session: Annotated[str | None, Query(max_length=64)] = None,
     number: Annotated[str | None, Query(max_length=64, description="From or to.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Received then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Received before.")] = None,
+    since: Annotated[Moment | None, Query(description="Received then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Received before.")] = None,
 ) -> PageOf[CallGiven]:
     """Calls, newest first."""
     which = CallFilter(state=state, room=room, session=session, number=number, since=since, until=until)

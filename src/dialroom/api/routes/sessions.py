@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from dialroom.api.context import Asked, Context, Services, Tenant
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import PageOf, changes_of
+from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.meetings import ParticipantChange, ParticipantGiven, ParticipantMove, SessionGiven
 from dialroom.core.errors import Conflict, NotFound
 from dialroom.rooms.values import Participant
@@ -58,7 +58,7 @@ async def change_participant(
     participant: str, body: ParticipantChange, context: Context, tenant: Tenant
 ) -> ParticipantGiven:
     """Mute, unmute, rename, or lower the hand of somebody who is in a session."""
-    changes = changes_of(body)
+    changes = body.changes()
     await _present(context, tenant, participant)
     if "name" in changes:
         await context.meetings.rename(participant, changes["name"])

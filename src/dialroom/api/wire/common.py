@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from dialroom.core.clock import isoformat
 from dialroom.core.countries import COUNTRY_NAMES
 from dialroom.core.errors import Invalid
+
+
+def _written_out(value: Any) -> Any:
+    """Pydantic would take numbers, and texts of numbers, as seconds or milliseconds since 1970, whichever fits."""
+    if isinstance(value, datetime) or (isinstance(value, str) and "T" in value.upper()):
+        return value
+    raise ValueError("write the time as 2026-11-21T12:00:00Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), Field(examples=["2026-11-21T12:00:00Z"])]
+"""A time that is sent to us."""
 
 Time = Annotated[
     datetime,
@@ -54,13 +75,29 @@ class Taken(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=4096)
 
 
-def changes_of(body: Taken, clearable: Collection[str] = ()) -> dict[str, Any]:
-    """The fields that were sent. Raises Invalid for null in a field that is not ``clearable``."""
-    changes = body.model_dump(exclude_unset=True)
-    for field, value in changes.items():
-        if value is None and field not in clearable:
-            raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
-    return changes
+class Change(Taken):
+    """Fields to change; what is left out stays. None stands for left out, and for null in a field of `CLEARABLE`."""
+
+    CLEARABLE: ClassVar[frozenset[str]] = frozenset()
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that were sent. Raises Invalid for null where it means nothing."""
+        changes = self.model_dump(exclude_unset=True)
+        for field, value in changes.items():
+            if value is None and field not in self.CLEARABLE:
+                raise Invalid(f"`{field}` cannot be null.", "Leave it out to keep it as it is.", field)
+        return changes
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema says which fields take null, and names no default, because there is none."""
+        schema = handler(core_schema)
+        for name, field in handler.resolve_ref_schema(schema)["properties"].items():
+            field.pop("default", None)
+            if name not in cls.CLEARABLE and "anyOf" in field:
+                (only,) = (each for each in field.pop("anyOf") if each != {"type": "null"})
+                field.update(only)
+        return schema
 
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.common import Change, Given, Taken, Time
 
 Kind = Literal["web", "phone", "sip", "agent"]
 Role = Literal["host", "guest"]
@@ -43,7 +43,7 @@ class ParticipantGiven(Given):
     left_reason: Literal["left", "removed", "ended", "lost", "moved", "replaced"] | None
 
 
-class ParticipantChange(Taken):
+class ParticipantChange(Change):
     """What to change about a participant."""
 
     muted: bool | None = Field(default=None, description="Mutes or unmutes; phones hear that it was the host.")

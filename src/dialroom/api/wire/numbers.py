@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Country, Given, Line, Taken, Time
+from dialroom.api.wire.common import Change, Country, Given, Line, Taken, Time
 from dialroom.api.wire.rooms import Language
 
 USERNAME = r"^[!#-9;-\[\]-~]{1,64}$"
 """Visible ASCII without what ends a user name in a digest (quotes, backslash, colon)."""
-
-CLEARABLE_OF_NUMBER = frozenset({"language", "room"})
-CLEARABLE_OF_GATEWAY = frozenset({"username", "password", "region"})
 
 
 class NumberCreate(Taken):
@@ -25,8 +22,10 @@ class NumberCreate(Taken):
     room: str | None = Field(default=None, description="A room it leads straight into.")
 
 
-class NumberChange(Taken):
+class NumberChange(Change):
     """Fields to change; what is left out stays."""
+
+    CLEARABLE = frozenset({"language", "room"})
 
     display: Line | None = Field(default=None, max_length=64)
     language: Language | None = None
@@ -57,8 +56,10 @@ class GatewayCreate(Taken):
     region: Country | None = Field(default=None, description="Whose national numbers it sends.")
 
 
-class GatewayChange(Taken):
+class GatewayChange(Change):
     """Fields to change; what is left out stays."""
+
+    CLEARABLE = frozenset({"username", "password", "region"})
 
     name: Line | None = Field(default=None, min_length=1, max_length=120)
     addresses: list[str] | None = Field(default=None, max_length=64, examples=[["198.51.100.0/24", "203.0.113.16/32"]])

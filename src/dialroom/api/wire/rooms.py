@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Metadata, Taken, Time
+from dialroom.api.wire.common import Change, Given, Metadata, Moment, Taken, Time
 from dialroom.core.countries import COUNTRY_NAMES
 from dialroom.core.numbers import display_number, tel_uri
 from dialroom.rooms.values import Number, Room
@@ -30,8 +30,8 @@ class RoomCreate(Taken):
     )
     pin: str | None = Field(default=None, pattern=CODE, description="Asked for after the code.", examples=["7741"])
     language: Language = Field(default="en", description="What its callers hear.")
-    opens_at: Time | None = Field(default=None, description="Nobody enters before; callers hear music.")
-    expires_at: Time | None = Field(default=None, description="Nobody enters after.")
+    opens_at: Moment | None = Field(default=None, description="Nobody enters before; callers hear music.")
+    expires_at: Moment | None = Field(default=None, description="Nobody enters after.")
     max_participants: int = Field(default=100, ge=1, le=5000)
     locked: bool = Field(default=False, description="Only hosts enter a locked room.")
     starts_with: StartsWith = Field(default="anyone", description="Who may begin a session; others wait until then.")
@@ -41,8 +41,10 @@ class RoomCreate(Taken):
     )
 
 
-class RoomChange(Taken):
+class RoomChange(Change):
     """Fields to change; what is left out stays."""
+
+    CLEARABLE = frozenset({"pin", "opens_at", "expires_at", "code"})
 
     name: str | None = Field(default=None, min_length=1, max_length=120)
     slug: str | None = None
@@ -50,17 +52,13 @@ class RoomChange(Taken):
     code: str | None = Field(default=None, pattern=CODE)
     pin: str | None = Field(default=None, pattern=CODE, description="null takes the PIN away.")
     language: Language | None = None
-    opens_at: Time | None = None
-    expires_at: Time | None = None
+    opens_at: Moment | None = None
+    expires_at: Moment | None = None
     max_participants: int | None = Field(default=None, ge=1, le=5000)
     locked: bool | None = None
     starts_with: StartsWith | None = None
     guests: bool | None = None
     metadata: Metadata | None = None
-
-
-CLEARABLE = frozenset({"pin", "opens_at", "expires_at", "code"})
-"""Fields of `RoomChange` for which null is a value: none of it."""
 
 
 class DialInNumber(Given):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Given, Line, Taken, Time
+from dialroom.api.wire.common import Change, Given, Line, Taken, Time
 from dialroom.core.events import Event
 from dialroom.webhooks.values import Endpoint
 
@@ -24,7 +24,7 @@ class WebhookCreate(Taken):
     description: Line = Field(default="", max_length=300)
 
 
-class WebhookChange(Taken):
+class WebhookChange(Change):
     """Fields to change; what is left out stays."""
 
     url: str | None = Field(default=None, max_length=2000)
