@@ -33,6 +33,7 @@ export interface JoinOptions {
 export async function join(options: JoinOptions): Promise<Room> {
   const environment = options.environment ?? browser;
   const local = options.local ?? new LocalMedia(environment);
+  const url = options.url ?? location.origin;
   try {
     if (environment === browser && typeof RTCPeerConnection === "undefined") throw unsupported();
     if (options.microphone) await open(local, "microphone", options.microphone);
@@ -40,7 +41,7 @@ export async function join(options: JoinOptions): Promise<Room> {
     const room = new Room({
       environment,
       local,
-      url: socketUrl(options.url ?? location.origin),
+      url: socketUrl(url),
       token: options.token,
       name: options.name,
       slots: { audio: options.audioSlots ?? 4, video: options.videoSlots ?? 12 },
@@ -49,13 +50,22 @@ export async function join(options: JoinOptions): Promise<Room> {
     return room;
   } catch (error) {
     if (!options.local) local.close();
-    throw error;
+    throw maybeForeign(error, url);
   }
 }
 
 async function open(local: LocalMedia, device: "microphone" | "camera", which: true | string): Promise<void> {
   if (typeof which === "string") await local.use(device, which);
   await (device === "microphone" ? local.setMicrophone(true) : local.setCamera(true));
+}
+
+/** A browser does not tell a server that refuses this page's origin from one that is not there. */
+function maybeForeign(error: unknown, url: string): unknown {
+  if (!(error instanceof DialroomError) || error.code !== "connection_lost") return error;
+  if (new URL(url).origin === location.origin) return error;
+  const { code, reason, title, cause } = error;
+  const fix = `Check the server's address, and that its allowed_origins has ${location.origin}.`;
+  return new DialroomError({ code, reason, title, fix, cause });
 }
 
 /** The room socket of the server at `url`, which may lie under a path. */

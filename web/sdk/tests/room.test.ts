@@ -120,7 +120,12 @@ describe("joining", () => {
 
   it("says that the server cannot be reached", async () => {
     browser.server.reachable = false;
-    await expect(enter()).rejects.toMatchObject({ code: "connection_lost", reason: "network" });
+    await expect(enter({ url: location.origin })).rejects.toMatchObject({
+      code: "connection_lost",
+      reason: "network",
+      fix: "Check the network connection.",
+    });
+    await expect(enter()).rejects.toMatchObject({ fix: expect.stringContaining("allowed_origins") });
   });
 
   it.each([
