@@ -69,7 +69,7 @@ def give_up(session: Session, now: float) -> None:
     be terminated … with a BYE"."""
     session.unacknowledged = None
     if session.phase is not Phase.ENDED:
-        session.finish(Ended("no ACK came for our answer", "timeout"))
+        session.finish(Ended("no ACK came for our answer", "timeout"), now)
     bye.send(session, None, now)
 
 

@@ -24,9 +24,8 @@ def bye(session: Session, reason: str | None, now: float) -> None:
     if session.phase is Phase.CALLING:
         cancel.cancel(session, reason, now)
         return
-    refuse_pending(session, now)
     unacknowledged = session.unacknowledged if session.phase is Phase.ACCEPTED else None
-    session.finish(Ended(reason or "we hung up", "local"))
+    session.finish(Ended(reason or "we hung up", "local"), now)
     if unacknowledged is None:
         send(session, reason, now)
     else:
@@ -56,10 +55,9 @@ def receive(session: Session, transaction: ServerHandle, now: float) -> None:
     if session.invite is not None:
         invite, session.invite = session.invite, None
         session.respond(invite, 487, now)
-        session.finish(Cancelled(reason))
+        session.finish(Cancelled(reason), now)
     else:
-        refuse_pending(session, now)
-        session.finish(Ended("the peer hung up", "remote", reason))
+        session.finish(Ended("the peer hung up", "remote", reason), now)
     session.context.release(session)
 
 

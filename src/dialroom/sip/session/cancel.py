@@ -23,7 +23,7 @@ def cancel(session: Session, reason: str | None, now: float) -> None:
     outgoing = session.outgoing
     if session.phase is not Phase.CALLING or outgoing is None:
         raise LocalError("there is no INVITE of ours to cancel")
-    session.finish(Ended(reason or "we gave up calling", "local"))
+    session.finish(Ended(reason or "we gave up calling", "local"), now)
     outgoing.cancelled = True
     if outgoing.provisional:
         send(session, now)
@@ -55,7 +55,7 @@ def receive(session: Session, transaction: ServerHandle, request: Request, now: 
     if transaction is session.invite:
         session.invite = None
         session.respond(transaction, 487, now)
-        session.finish(Cancelled(bye.sip_reason(request.get("reason"))))
+        session.finish(Cancelled(bye.sip_reason(request.get("reason"))), now)
         session.context.release(session)
     elif session.offer is not None and session.offer.transaction is transaction:
         session.offer = None

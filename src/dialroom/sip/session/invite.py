@@ -74,16 +74,16 @@ def start(session: Session, now: float, authorization: tuple[str, str] | None = 
         request,
         outgoing.hop,
         lambda response, source, at: _receive(session, outgoing, response, source, at),
-        lambda reason, at: _fail(session, reason),
+        lambda reason, at: _fail(session, reason, at),
         now,
     )
 
 
-def _fail(session: Session, reason: str) -> None:
+def _fail(session: Session, reason: str, now: float) -> None:
     if session.phase is Phase.CALLING:
         status = 408 if reason == "timeout" else 503
         text = "no answer from there" if reason == "timeout" else "it cannot be reached"
-        session.finish(Failed(status, text))
+        session.finish(Failed(status, text), now)
     if session.dialog is None:
         session.context.release(session)
 
@@ -187,7 +187,7 @@ def _refused(session: Session, outgoing: OutgoingInvite, response: Response, now
             outgoing.provisional = False
             start(session, now, authorization)
             return
-    session.finish(Failed(response.status, response.reason or reason_phrase(response.status)))
+    session.finish(Failed(response.status, response.reason or reason_phrase(response.status)), now)
     session.context.release(session)
 
 

@@ -24,5 +24,5 @@ def reject(session: Session, status: int, reason: str | None, headers: Sequence[
     transaction = session.invite
     session.invite = None
     session.respond(transaction, status, now, reason=reason, headers=headers)
-    session.finish(Ended(f"rejected with {status}", "local"))
+    session.finish(Ended(f"rejected with {status}", "local"), now)
     session.context.release(session)

@@ -114,10 +114,10 @@ def call_lost(session: Session, status: int, now: float) -> bool:
     if status not in (408, 481) or session.phase is Phase.ENDED:
         return False
     if status == 481:
-        session.finish(Ended("the peer does not know the call any more", "remote"))
+        session.finish(Ended("the peer does not know the call any more", "remote"), now)
         session.context.release(session)
     else:
-        session.finish(Ended("the peer does not answer any more", "timeout"))
+        session.finish(Ended("the peer does not answer any more", "timeout"), now)
         bye.send(session, None, now)
     return True
 

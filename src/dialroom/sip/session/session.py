@@ -271,10 +271,10 @@ class Session:
         if pending is not None and pending.handle is not None:
             yield pending.handle
 
-    def finish(self, event: SessionEvent) -> None:
-        """The last event: whatever is pending is dropped."""
+    def finish(self, event: SessionEvent, now: float) -> None:
+        """The last event: whatever is pending is refused or dropped."""
+        bye_op.refuse_pending(self, now)
         self.phase = Phase.ENDED
-        self.offer = None
         self.offered = False
         self.unacknowledged = None
         self.queued_reinvite = None

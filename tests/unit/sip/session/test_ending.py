@@ -172,3 +172,17 @@ def test_a_caller_who_hangs_up_before_the_answer_has_given_up() -> None:
     pair.run(1)
     assert len(pair.sent("200 BYE")) == len(pair.sent("487 INVITE")) == 1
     assert pair.bob.of(callee) == [Cancelled('SIP;cause=200;text="elsewhere"')]
+
+
+def test_a_call_that_is_lost_while_an_offer_waits_leaves_nothing() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lose("INFO")
+    callee.info("application/dtmf", b"5", pair.now)
+    pair.run(1)
+    caller.reinvite(OTHER, pair.now)
+    pair.run(35)
+    assert pair.bob.of(callee)[-1] == Ended("the peer does not answer any more", "timeout")
+    assert pair.sent("487 INVITE")
+    pair.run(100)
+    assert pair.quiet()
