@@ -41,6 +41,7 @@ def test_every_view_of_the_page_is_accessible(
     browser.click("phone-panel-button")
     assert_accessible(browser)
     browser.join(room.host_url, "Ada")
+    assert browser.page.evaluate("document.activeElement.textContent") == room.name
     assert_accessible(browser)
     phone = phones()
     phone.dial(server.sip())

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { RoomView } from "../model/room_view.js";
 import { Control } from "./button.js";
 import { Icon } from "./icon.js";
@@ -14,13 +15,18 @@ const QUALITY_WORDS = {
 export function Header({ view }: { view: RoomView }) {
   const { name, locked, dialIn } = view.info.value;
   const panel = view.panel.value;
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The button that was pressed to come in is gone: screen readers go on from here.
+  useEffect(() => heading.current?.focus(), []);
   const people = view.participants.value;
   const hands = people.filter(({ handRaised }) => handRaised).length;
   const quality = view.quality.value;
   return (
     <header class="header">
       <Mark />
-      <h1 dir="auto">{name}</h1>
+      <h1 ref={heading} tabIndex={-1} dir="auto">
+        {name}
+      </h1>
       {locked && (
         <span class="locked" title="Nobody else can join">
           <Icon name="lock" size={15} /> Locked
