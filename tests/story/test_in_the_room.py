@@ -131,6 +131,60 @@ async def test_a_key_pressed_while_the_media_process_is_out_of_reach_costs_nobod
     assert call.phone.is_muted
 
 
+async def test_news_that_cannot_be_said_costs_nobody_the_call(scene: StorySet) -> None:
+    room = await scene.room()
+    call = await in_room(scene, room)
+    call.phone.media_away = True
+    await scene.meetings.set_muted(the_phone(scene, room).id, True, by="part_host")
+    await call.phone.asked_in_vain.wait()
+    call.phone.media_away = False
+    call.phone.press("*8")
+    await call.phone.hears("only_you")
+    assert not call.flow.done()
+
+
+async def test_a_mute_taken_back_by_the_move_to_another_room_does_not_silence_the_caller(scene: StorySet) -> None:
+    room = await scene.room()
+    other = await scene.room(code="719283645")
+    call = await in_room(scene, room)
+    mute = call.phone.mute
+
+    async def moved_meanwhile(muted: bool) -> None:
+        call.phone.mute = mute  # type: ignore[method-assign]
+        await scene.meetings.move(the_phone(scene, room).id, other, by="api")
+        await mute(muted)
+
+    call.phone.mute = moved_meanwhile  # type: ignore[method-assign]
+    call.phone.press("*6")
+    await call.phone.hears("moved_to_other_room")
+    assert not the_phone(scene, other).muted
+    assert not call.phone.is_muted
+
+
+async def test_whoever_mutes_and_unmutes_at_once_the_leg_is_as_the_room_says(scene: StorySet) -> None:
+    room = await scene.room()
+    call = await in_room(scene, room)
+    mute, done = call.phone.mute, asyncio.Event()
+
+    async def slowly(muted: bool) -> None:
+        await done.wait()
+        await mute(muted)
+
+    call.phone.press("*6")
+    await call.phone.hears("muted")
+    call.phone.mute = slowly  # type: ignore[method-assign]
+    for muted in (False, True, False):
+        await scene.meetings.set_muted(the_phone(scene, room).id, muted, by="part_host")
+    await call.phone.hears("unmuted_by_host")
+    call.phone.press("*6")
+    await scene.clock.sleep(1)
+    done.set()
+    await call.phone.hears("muted", times=2)
+    await scene.meetings.settled()
+    assert the_phone(scene, room).muted
+    assert call.phone.is_muted
+
+
 async def test_a_moderators_mute_is_instant_and_spoken(scene: StorySet) -> None:
     room = await scene.room()
     call = await in_room(scene, room)

@@ -25,15 +25,16 @@ from dialroom.calls.record import CallRecord
 from dialroom.calls.sip_leg import LegParts
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
-from dialroom.core.errors import StoreUnavailable
+from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.core.ids import new_id
 from dialroom.core.limits import Bucket, Buckets
 from dialroom.core.numbers import number_from_sip_user
 from dialroom.flows.conversation import Conversation, DialInSettings
+from dialroom.flows.leg import LegGoneError
 from dialroom.flows.stages import InRoom
 from dialroom.flows.voice import Voice
-from dialroom.media.plane import MediaPlane
-from dialroom.media.protocol import Snapshot
+from dialroom.media.plane import MediaError, MediaPlane
+from dialroom.media.protocol import LegState, Snapshot
 from dialroom.net.sip_server import InviteSession
 from dialroom.prompts.catalogue import DEFAULT_LANGUAGE, Prompts
 from dialroom.rooms.directory import Rooms
@@ -269,15 +270,29 @@ class Switchboard:
         self._unlisten()
 
     def _on_media_link(self, snapshot: Snapshot | None) -> None:
-        """After a lost link: calls whose leg the media process does not know any more are hung up."""
+        """After a lost link: calls whose leg the media process does not know any more are hung up, the others put where
+        their meeting has them, should they have been moved or muted meanwhile."""
         if snapshot is None:
             _log.warning("media.link_lost", calls=self.running)
             return
-        legs = {state.leg for state in snapshot.legs}
+        legs = {state.leg: state for state in snapshot.legs}
         gone = [call for call in self._running.values() if call.answered and call.leg.id not in legs]
         _log.info("media.link_back", calls=self.running, legs_lost=len(gone))
         for call in gone:
             self._start(call.leg.hang_up("media_lost"))
+        for call in self._running.values():
+            if (state := legs.get(call.leg.id)) is not None:
+                self._start(self._put_right(call, state))
+
+    async def _put_right(self, call: PhoneCall, state: LegState) -> None:
+        try:
+            seat = self.desk.meetings.participant(call.journal.record.participant or "")
+            if (state.bridge, state.participant, state.muted) != (seat.session, seat.id, seat.muted):
+                await call.leg.join(seat.session, seat.id, muted=seat.muted)
+        except (NotFound, LegGoneError):
+            return  # not in a room, or not any more
+        except MediaError as error:
+            _log.warning("call.not_put_right", call=call.id, error=str(error))
 
     def adopt(self, calls: Iterable[tuple[PhoneCall, InviteSession]]) -> None:
         """Runs calls of an earlier process."""

@@ -67,7 +67,7 @@ async def _find_room(c: Conversation, stage: Stage, straight_into: str | None, t
 
 
 async def _enter_and_stay(c: Conversation, room: Room, stage: Stage, tries: Tries) -> str:
-    line = RoomLine(c.leg)
+    line = RoomLine(c.leg, c.meetings)
     try:
         if isinstance(stage, InRoom):
             return await stay_in_room(c, seat_again(c, stage, line), line, stage.gain, fresh=False)

@@ -16,6 +16,7 @@ from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.leg import Leg, LegGoneError
 from dialroom.flows.stages import InRoom
 from dialroom.media.plane import MediaLost
+from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.values import LeftReason, Participant, Room
 
 
@@ -50,12 +51,18 @@ News = Muted | HandLowered | Removed | Moved
 
 
 class RoomLine:
-    """The caller's connection as the meeting knows it. What must be instant (sound) happens here, the rest is news."""
+    """The caller's connection as the meeting knows it. What must be instant (sound) happens here, the rest is news.
 
-    def __init__(self, leg: Leg) -> None:
+    Changes of the leg come one after the other, and each takes the mute as the meeting has it at that moment: so leg
+    and meeting agree in the end, whoever mutes and unmutes at once. While the media process is out of reach nothing
+    changes; whoever runs the call puts its leg right when the link is back.
+    """
+
+    def __init__(self, leg: Leg, meetings: Meetings) -> None:
         self._leg = leg
+        self._meetings = meetings
         self._changing = asyncio.Lock()
-        self._muted: bool | None = None
+        self._participant = ""
         self._sent_away = False
         self.news: asyncio.Queue[News] = asyncio.Queue()
 
@@ -63,14 +70,26 @@ class RoomLine:
         """Into the bridge; unless the room has moved or removed the caller since they were seated."""
         async with self._changing:
             if not self._sent_away:
-                muted = participant.muted if self._muted is None else self._muted
-                await self._leg.join(participant.session, participant.id, muted=muted)
+                self._participant = participant.id
+                await self._leg.join(participant.session, participant.id, muted=self._is_muted(participant.muted))
+
+    def is_in(self, participant: Participant) -> None:
+        """In the bridge already, since before a restart."""
+        self._participant = participant.id
+
+    async def mute(self, muted: bool) -> None:
+        """The caller's voice is off or on, before the meeting knows it."""
+        async with self._changing:
+            await self._leg.mute(muted)
+
+    async def agree(self, otherwise: bool) -> None:
+        """The caller's voice is off or on as the meeting has it; ``otherwise`` if they are not in it any more."""
+        await self.mute(self._is_muted(otherwise))
 
     async def muted(self, muted: bool, by: str) -> None:
         """The caller's voice is off or on before they hear of it."""
-        self._muted = muted
         self.news.put_nowait(Muted(muted))
-        await self._do(self._leg.mute(muted))
+        await self._do(lambda: self._leg.mute(self._is_muted(muted)))
 
     async def hand_lowered(self) -> None:
         """Only said."""
@@ -80,24 +99,34 @@ class RoomLine:
         """The room does not hear the caller any more, nor they it."""
         self._sent_away = True
         self.news.put_nowait(Removed(reason))
-        await self._do(self._leg.leave())
+        await self._do(self._leg.leave)
 
     async def moved(self, participant: Participant, room: Room) -> None:
         """The caller hears the other room."""
         self._sent_away = True
+        self._participant = participant.id
         self.news.put_nowait(Moved(participant, room))
-        await self._do(self._leg.join(participant.session, participant.id, muted=participant.muted))
+        session, id_ = participant.session, participant.id
+        await self._do(lambda: self._leg.join(session, id_, muted=self._is_muted(participant.muted)))
 
-    async def _do(self, change: Awaitable[None]) -> None:
+    def _is_muted(self, otherwise: bool) -> bool:
+        try:
+            return self._meetings.participant(self._participant).muted
+        except NotFound:
+            return otherwise
+
+    async def _do(self, change: Callable[[], Awaitable[None]]) -> None:
         async with self._changing:
-            with contextlib.suppress(LegGoneError):
-                await change
+            with contextlib.suppress(LegGoneError, MediaLost):
+                await change()
 
 
 def seat_again(c: Conversation, stage: InRoom, line: RoomLine) -> Participant:
     """Takes the seat that was kept while the process was replaced. Raises `TurnedAwayError` if it is gone."""
     try:
-        return c.meetings.attach(stage.participant, line)
+        participant = c.meetings.attach(stage.participant, line)
+        line.is_in(participant)
+        return participant
     except NotFound:
         raise TurnedAwayError("session_ended", "meeting_ended") from None
 
@@ -158,7 +187,8 @@ class Stay:
                 patience = self.c.settings.key_pause if self._starred else None
                 await asyncio.wait({key, news}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 if news.done():
-                    await self._told(news.result())
+                    with contextlib.suppress(MediaLost):  # what it means holds, though it could not be said
+                        await self._told(news.result())
                     news = asyncio.create_task(self._line.news.get())
                 elif key.done():
                     await self._pressed(key.result())
@@ -200,13 +230,12 @@ class Stay:
 
     async def _toggle_mute(self) -> None:
         muted = not self._muted
-        await self.c.leg.mute(muted)
+        await self._line.mute(muted)
         try:
             await self.c.meetings.set_muted(self.participant.id, muted, "self")
-        except StoreUnavailable:
-            await self.c.leg.mute(self._muted)
-            raise
-        self._muted = muted
+            self._muted = muted
+        finally:
+            await self._line.agree(self._muted)
         await self._say("muted" if muted else "unmuted")
         await self._reached("muted" if muted else "unmuted", "by the caller")
 

@@ -484,6 +484,25 @@ async def test_a_caller_with_a_name_instead_of_a_number_is_a_sip_device(house: H
     assert record.from_number == "anna"
 
 
+async def test_a_caller_muted_while_the_media_process_was_out_of_reach_is_silent_when_it_is_back(
+    house: House, caller: SipCaller
+) -> None:
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    record = await house.recorded(lambda each: each.participant)
+    (leg,) = house.media.legs
+    await until(lambda: house.media.legs[leg].bridge)
+    house.media.lose_link()
+    await house.meetings.set_muted(record.participant or "", True, by="api")
+    await house.meetings.settled()
+    assert not house.media.legs[leg].muted
+    house.media.regain_link()
+    await until(lambda: house.media.legs[leg].muted)
+    assert house.switchboard.running == 1
+
+
 async def test_calls_whose_leg_was_lost_with_the_media_process_are_hung_up(house: House, caller: SipCaller) -> None:
     caller.dial(house.port)
     await caller.answered()
