@@ -3,6 +3,7 @@ that comes."""
 
 from __future__ import annotations
 
+import itertools
 import queue
 import socket
 import threading
@@ -92,18 +93,27 @@ class RtpPhone:
         wait_until(stands_still, 30, lambda: f"packets still come: {counts[-2:]}", 0.5)
         return counts[-1]
 
-    def waits_for_more(self, packets: int) -> None:
-        """Waits until a second more came than these packets."""
+    def waits_for_more(self, packets: int, *, seconds: float = 1.0) -> None:
+        """Waits until so much more sound came than these packets."""
 
         def samples() -> int:
             return sum(len(each.payload) for each in self.packets[packets:])
 
-        wait_until(lambda: samples() >= RATE, 30, lambda: f"only {samples()} samples more came")
+        wait_until(lambda: samples() >= seconds * RATE, 30, lambda: f"only {samples()} samples more came")
 
     def heard(self, codec: str) -> Samples:
         """All samples that came in this codec."""
         came = [decode(codec, each.payload) for each in list(self.packets) if self._name(each) == codec]
         return np.concatenate(came) if came else np.zeros(0)
+
+    def strides(self) -> set[tuple[int, int]]:
+        """How far each packet is from the one sent before it: in sequence numbers, and in RTP ticks."""
+        first = self.packets[0].sequence
+        sent = sorted(self.packets, key=lambda packet: (packet.sequence - first) % 2**16)
+        return {
+            ((after.sequence - before.sequence) % 2**16, (after.timestamp - before.timestamp) % 2**32)
+            for before, after in itertools.pairwise(sent)
+        }
 
     # --- the two threads ---------------------------------------------------------------------------------------
 
