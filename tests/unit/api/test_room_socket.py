@@ -124,6 +124,29 @@ async def test_a_lost_socket_is_resumed_and_nobody_saw_a_leave(house: House) -> 
         assert not [event for event in ada.events if event["type"] == "participant.left"]
 
 
+async def test_what_happened_while_the_media_process_was_out_of_reach_holds_when_it_is_back(house: House) -> None:
+    room = await house.room()
+    async with house.socket() as connection, house.socket() as other:
+        stays, goes = Guest(connection), Guest(other)
+        for guest, identity in ((stays, "stays"), (goes, "goes")):
+            await guest.request("join", token=await house.token(room["id"], identity=identity))
+            answer = await guest.request("offer", **OFFER)
+            assert answer["type"] == "ok", answer
+        session = house.services.meetings.session_of(room["id"])
+        assert session is not None
+        people = {each.identity: each.id for each in house.services.meetings.participants(session.id)}
+        house.media.lose_link()
+        await house.services.meetings.set_muted(people["stays"], True, by="api")
+        await house.services.meetings.remove(people["goes"], by="api")
+        await house.services.meetings.settled()
+        assert len(house.media.peers) == 2
+        house.media.regain_link()
+        blocked = await house.media.wait_for(BlockTrack, lambda each: each.blocked)
+        await house.media.wait_for(ClosePeer)
+        (left,) = house.media.peers.values()
+        assert (left.peer, left.participant) == (blocked.peer, people["stays"])
+
+
 async def test_a_host_moderates_and_a_guest_may_not(house: House) -> None:
     room = await house.room()
     async with house.socket() as a, house.socket() as b:

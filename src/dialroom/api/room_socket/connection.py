@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from dialroom.api.room_socket import messages
-from dialroom.core.errors import Invalid, MediaUnavailable
+from dialroom.core.errors import Invalid, MediaUnavailable, NotFound
 from dialroom.core.ids import new_id
 from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import (
@@ -151,6 +151,15 @@ class BrowserConnection:
             raise OfferRefused(error.message) from error
         except MediaLost as error:
             raise MediaUnavailable from error
+
+    async def put_right(self) -> None:
+        """The media plane may have missed whether we are muted, or that we went away."""
+        try:
+            muted = self.participant.muted
+        except NotFound:
+            await self.close_peer()
+        else:
+            await self._block_microphone(muted)
 
     async def publish(self, request: messages.Publish) -> None:
         """What the browser sends now. Turning the microphone on lifts a moderator's mute."""

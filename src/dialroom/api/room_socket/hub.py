@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from dialroom.core.errors import NotFound, TooManyConnections
 from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import ClosePeer, PeerState, Snapshot
 from dialroom.rooms.directory import Rooms
+from dialroom.rooms.live import Tasks
 from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Newcomer, Participant, Room
@@ -66,14 +66,14 @@ class RoomSockets:
         self._connections: dict[str, BrowserConnection] = {}
         self._moved: dict[tuple[str, str], BrowserConnection] = {}
         self._orphans: dict[str, PeerState] = {}
-        self._cleaning: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
         media.listen_link(self._on_link)
 
     def adopt(self, peers: Sequence[PeerState]) -> None:
         """These peers live in the media plane since before this process; their browsers will resume, or be lost."""
         self._orphans = {peer.tag: peer for peer in peers}
         if self._orphans:
-            self._cleaning = asyncio.get_running_loop().create_task(self._close_orphans())
+            self._tasks.start(self._close_orphans())
 
     async def join(self, token: str, name: str | None, socket: Socket) -> Seated:
         """Seats the bearer of a join token. Raises TokenRefused and what `Meetings.enter` raises."""
@@ -101,6 +101,7 @@ class RoomSockets:
         orphan = self._orphans.pop(participant_id, None)
         if orphan is not None:
             connection.take_peer(orphan.peer)
+            await connection.put_right()
         _log.info("participant.resumed", participant=participant_id, session=participant.session)
         return await self._seat(connection, participant, socket, resumed=True)
 
@@ -187,22 +188,31 @@ class RoomSockets:
         return token
 
     def _on_link(self, snapshot: Snapshot | None) -> None:
-        """After a lost link: a media process that does not know a browser's peer any more has lost its sound."""
+        """After a lost link: a media process that does not know a browser's peer any more has lost its sound. One that
+        does may have missed who was muted or went away meanwhile."""
         if snapshot is None:
             return
         known = {peer.peer for peer in snapshot.peers}
         for connection in tuple(self._connections.values()):
             if connection.peer is not None and connection.peer not in known:
                 connection.media_lost("the media process was restarted")
+            elif connection.peer is not None:
+                known.discard(connection.peer)
+                self._tasks.start(connection.put_right())
+        for peer in known - {orphan.peer for orphan in self._orphans.values()}:
+            self._tasks.start(self._close_peer(peer))
 
     async def _close_orphans(self) -> None:
         await self._clock.sleep(ORPHANED_PEER_SECONDS)
         orphans, self._orphans = self._orphans, {}
         for orphan in orphans.values():
-            try:
-                await self._media.perform(ClosePeer(peer=orphan.peer))
-            except (MediaRefused, MediaLost) as error:
-                _log.warning("peer.orphan_not_closed", peer=orphan.peer, error=str(error))
+            await self._close_peer(orphan.peer)
+
+    async def _close_peer(self, peer: str) -> None:
+        try:
+            await self._media.perform(ClosePeer(peer=peer))
+        except (MediaRefused, MediaLost) as error:
+            _log.warning("peer.orphan_not_closed", peer=peer, error=str(error))
 
 
 def _newcomer(claims: JoinClaims, name: str | None) -> Newcomer:
