@@ -120,5 +120,5 @@ class MeetingStore(Protocol):
         self, organisation: str, session: str, cursor: str | None, limit: int | None
     ) -> Page[Participant]: ...
 
-    async def prune(self, before: datetime) -> None:
-        """Forget sessions that ended before this time, with their participants."""
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget sessions that ended before this time, with their participants, at most so many; returns how many."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, insert, select, tuple_, update
 
 from dialroom.auth.guesses import Counter, Scope
 from dialroom.auth.keys import ApiKey
@@ -16,7 +16,7 @@ from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
-from dialroom.store.paging import read_page, upserting
+from dialroom.store.paging import delete_oldest, read_page, upserting
 from dialroom.store.tables import api_keys, guesses, micros, micros_or_none, moment, moment_or_none
 
 
@@ -94,11 +94,9 @@ class SqlGuesses:
     async def announce(self, events: Sequence[Event]) -> None:
         await self._database.write(lambda c: write_events(c, events), events)
 
-    async def prune(self, before: datetime) -> None:
-        """Forget windows that began before this time."""
-        await self._database.write(
-            lambda c: c.execute(delete(guesses).where(guesses.c.window_started < micros(before)))
-        )
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget windows that began before this time, at most so many; returns how many."""
+        return await self._database.write(lambda c: delete_oldest(c, guesses.c.window_started, before, limit))
 
 
 def key_row(key: ApiKey) -> dict[str, Any]:

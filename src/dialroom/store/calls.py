@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, or_, select
+from sqlalchemy import Connection, Row, Select, select
 
 from dialroom.calls.ports import CallFilter, RunningCall
 from dialroom.calls.record import CallRecord
@@ -15,8 +15,8 @@ from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
-from dialroom.store.paging import read_page, upsert
-from dialroom.store.tables import calls, micros
+from dialroom.store.paging import delete_oldest, read_page, upsert
+from dialroom.store.tables import RUNNING, calls, micros
 
 
 class SqlCalls:
@@ -33,7 +33,7 @@ class SqlCalls:
             row["resume"] = resume
 
         def work(connection: Connection) -> None:
-            upsert(connection, calls, [row])
+            upsert(connection, calls, [row], ("from_number", "to_number", "received_at"))
             write_events(connection, events)
 
         await self._database.write(work, events)
@@ -47,19 +47,21 @@ class SqlCalls:
         self, organisation: str, which: CallFilter, *, limit: int | None = None, cursor: str | None = None
     ) -> Page[CallRecord]:
         query = _filtered(select(calls).where(calls.c.organisation == organisation), which)
+        either = (calls.c.from_number, calls.c.to_number)
+        queries = [query] if which.number is None else [query.where(column == which.number) for column in either]
         return await self._database.read(
-            lambda c: read_page(c, query, calls.c.received_at, calls.c.id, cursor, limit, _value)
+            lambda c: read_page(c, queries, calls.c.received_at, calls.c.id, cursor, limit, _value)
         )
 
     async def running(self) -> Sequence[RunningCall]:
-        query = select(calls).where(calls.c.state != "ended").order_by(calls.c.received_at, calls.c.id)
+        query = select(calls).where(RUNNING).order_by(calls.c.received_at, calls.c.id)
         rows = await self._database.read(lambda c: c.execute(query).all())
         return tuple(RunningCall(_value(row), row.resume) for row in rows)
 
-    async def prune(self, before: datetime) -> None:
-        """Forget calls that ended and were received before this time."""
-        old = delete(calls).where(calls.c.state == "ended", calls.c.received_at < micros(before))
-        await self._database.write(lambda c: c.execute(old))
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget calls that ended and were received before this time, at most so many; returns how many."""
+        ended = calls.c.state == "ended"
+        return await self._database.write(lambda c: delete_oldest(c, calls.c.received_at, before, limit, ended))
 
 
 def _filtered(query: Select[Any], which: CallFilter) -> Select[Any]:
@@ -69,8 +71,6 @@ def _filtered(query: Select[Any], which: CallFilter) -> Select[Any]:
         query = query.where(calls.c.room == which.room)
     if which.session is not None:
         query = query.where(calls.c.session == which.session)
-    if which.number is not None:
-        query = query.where(or_(calls.c.from_number == which.number, calls.c.to_number == which.number))
     if which.since is not None:
         query = query.where(calls.c.received_at >= micros(which.since))
     if which.until is not None:

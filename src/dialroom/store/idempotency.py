@@ -11,7 +11,7 @@ from dialroom.auth.idempotency import IdempotencyRecord
 from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import IdempotencyInProgress
 from dialroom.store.database import Database
-from dialroom.store.paging import upserting
+from dialroom.store.paging import delete_oldest, upserting
 from dialroom.store.tables import idempotency_keys, micros, moment
 from dialroom.store.vault import Vault
 
@@ -53,11 +53,9 @@ class SqlIdempotency:
         )
         await self._database.write(lambda c: c.execute(query))
 
-    async def prune(self, before: datetime) -> None:
-        """Forget keys that were first used before this time."""
-        await self._database.write(
-            lambda c: c.execute(delete(idempotency_keys).where(idempotency_keys.c.started_at < micros(before)))
-        )
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget keys that were first used before this time, at most so many; returns how many."""
+        return await self._database.write(lambda c: delete_oldest(c, idempotency_keys.c.started_at, before, limit))
 
     def _value(self, row: Row[Any]) -> IdempotencyRecord:
         body = None if row.body is None else self._vault.open(bytes(row.body), _place(row.organisation, row.key))

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, exists, select
+from sqlalchemy import Connection, Row, exists, select
 
 from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.rooms.values import Participant, Room, Session, Tracks
 from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
-from dialroom.store.paging import read_page, upsert
+from dialroom.store.paging import delete_oldest, read_page, upsert
 from dialroom.store.rooms import SqlRooms
 from dialroom.store.tables import micros, micros_or_none, moment, moment_or_none, participants, rooms, sessions
 
@@ -64,8 +64,9 @@ class SqlMeetings:
         events: Sequence[Event] = (),
     ) -> None:
         def work(connection: Connection) -> None:
-            upsert(connection, _SESSIONS, [_session_row(session) for session in sessions])
-            upsert(connection, _PARTICIPANTS, [_participant_row(participant) for participant in participants])
+            upsert(connection, _SESSIONS, [_session_row(session) for session in sessions], ("room", "started_at"))
+            rows = [_participant_row(participant) for participant in participants]
+            upsert(connection, _PARTICIPANTS, rows, ("session", "identity", "joined_at"))
             write_events(connection, events)
 
         await self._database.write(work, events)
@@ -104,8 +105,8 @@ class SqlMeetings:
             lambda c: read_page(c, query, participants.c.joined_at, participants.c.id, cursor, limit, _participant)
         )
 
-    async def prune(self, before: datetime) -> None:
-        await self._database.write(lambda c: c.execute(delete(sessions).where(sessions.c.ended_at < micros(before))))
+    async def prune(self, before: datetime, limit: int) -> int:
+        return await self._database.write(lambda c: delete_oldest(c, sessions.c.ended_at, before, limit))
 
 
 _SESSIONS = sessions

@@ -5,11 +5,12 @@ Pages run newest first, by time and id, so that new rows never shift a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dialroom.core.paging import Page, Position, clamp_limit, decode_cursor, encode_cursor
@@ -20,19 +21,26 @@ T = TypeVar("T")
 
 def read_page(
     connection: Connection,
-    query: Select[Any],
+    query: Select[Any] | Sequence[Select[Any]],
     at: Column[Any],
     id_: Column[Any],
     cursor: str | None,
     limit: int | None,
     value: Callable[[Row[Any]], T],
 ) -> Page[T]:
-    """One page of `query`, ordered by the columns `at` and `id_` downwards. Raises InvalidCursor."""
+    """One page of `query`, ordered by the columns `at` and `id_` downwards. Raises InvalidCursor.
+
+    Of several queries: what any of them finds. Each is read by its own index, which no OR would be.
+    """
     position = decode_cursor(cursor)
     size = clamp_limit(limit)
-    if position is not None:
-        query = query.where(tuple_(at, id_) < tuple_(micros(position.at), position.id))
-    rows = connection.execute(query.order_by(at.desc(), id_.desc()).limit(size + 1)).all()
+    found: dict[str, Row[Any]] = {}
+    for each in (query,) if isinstance(query, Select) else query:
+        if position is not None:
+            each = each.where(tuple_(at, id_) < tuple_(micros(position.at), position.id))
+        rows = connection.execute(each.order_by(at.desc(), id_.desc()).limit(size + 1)).all()
+        found.update((row._mapping[id_], row) for row in rows)
+    rows = sorted(found.values(), key=lambda row: (row._mapping[at], row._mapping[id_]), reverse=True)
     more = len(rows) > size
     rows = rows[:size]
     last = rows[-1]._mapping if more else None
@@ -45,19 +53,33 @@ def upserting(connection: Connection, table: Table) -> Any:
     return _upserting(connection.dialect.name, table)
 
 
-def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows with an ``id``, or write over the ones that are there; their organisation never changes."""
+def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], fixed: tuple[str, ...] = ()) -> None:
+    """Insert rows with an ``id``, or write over the ones that are there.
+
+    Their organisation and what is in `fixed` never changes, which spares the indexes.
+    """
     if rows:
-        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), rows)
+        connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), fixed), rows)
 
 
 @cache
-def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Any:
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...], fixed: tuple[str, ...]) -> Any:
     """Made once: putting the statement together takes longer than running it."""
     statement = _upserting(dialect, table)
-    changed = {name: statement.excluded[name] for name in columns if name not in ("id", "organisation")}
+    kept = ("id", "organisation", *fixed)
+    changed = {name: statement.excluded[name] for name in columns if name not in kept}
     return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
 def _upserting(dialect: str, table: Table) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def delete_oldest(
+    connection: Connection, at: Column[Any], before: datetime, limit: int, *where: ColumnElement[bool]
+) -> int:
+    """Delete at most `limit` rows whose time `at` is before this, oldest first; returns how many."""
+    key = tuple(at.table.primary_key)
+    oldest = select(*key).where(at < micros(before), *where).order_by(at).limit(limit)
+    these = tuple_(*key) if len(key) > 1 else key[0]
+    return connection.execute(delete(at.table).where(these.in_(oldest))).rowcount

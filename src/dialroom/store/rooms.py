@@ -302,21 +302,22 @@ class SqlGateways:
         values = self._row(gateway)
 
         def work(connection: Connection) -> None:
-            _check_username(connection, gateway)
             connection.execute(insert(gateways), values)
             keep_answer(connection, self._vault, answer)
 
-        await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except IntegrityError as error:
+            raise _username_taken() from error
 
     async def change(self, gateway: Gateway) -> None:
         query = update(gateways).where(gateways.c.organisation == gateway.organisation, gateways.c.id == gateway.id)
         values = self._row(gateway)
-
-        def work(connection: Connection) -> int:
-            _check_username(connection, gateway)
-            return connection.execute(query.values(values)).rowcount
-
-        if await self._database.write(work) == 0:
+        try:
+            changed = await self._database.write(lambda c: c.execute(query.values(values)).rowcount)
+        except IntegrityError as error:
+            raise _username_taken() from error
+        if changed == 0:
             raise NotFound(f"There is no gateway {gateway.id!r}.")
 
     async def delete(self, organisation: str, gateway: str) -> None:
@@ -390,10 +391,6 @@ def _room_conflict(error: IntegrityError) -> Conflict:
     return Conflict("The room does not fit what is already there.")
 
 
-def _check_username(connection: Connection, gateway: Gateway) -> None:
+def _username_taken() -> Conflict:
     """One digest realm serves all gateways, so the user name alone must tell whose call it is."""
-    if gateway.username is None:
-        return
-    taken = select(gateways.c.id).where(gateways.c.username == gateway.username, gateways.c.id != gateway.id)
-    if connection.execute(taken.limit(1)).one_or_none() is not None:
-        raise Conflict("Another gateway already has this username.", "Choose another username.")
+    return Conflict("Another gateway already has this username.", "Choose another username.")

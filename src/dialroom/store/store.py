@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -34,11 +35,19 @@ from dialroom.store.rooms import SqlGateways, SqlNumbers, SqlOrganisations, SqlR
 from dialroom.store.tables import api_keys, numbers, organisations, rooms
 from dialroom.store.vault import open_vault
 from dialroom.store.webhooks import SqlWebhooks
+from dialroom.webhooks.schedule import RETRY_FOR
 
-EVENTS_KEPT: Final = timedelta(days=30)
-HISTORY_KEPT: Final = timedelta(days=365)
 DEMO_NUMBER: Final = "1000"
+_BATCH: Final = 200
 _log = structlog.get_logger("dialroom.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long events with their deliveries, and calls and sessions, are kept."""
+
+    events: timedelta = timedelta(days=30)
+    history: timedelta = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,20 +153,32 @@ class Store:
         made = await self._database.write(work)
         return FirstStart(organisation=organisation, api_key=text, number=number, room=room) if made else None
 
-    async def prune(self, clock: Clock) -> None:
-        """Forget what is kept for a time only: idempotency keys, guess windows, old events and history."""
-        now = clock.now()
-        await self.idempotency.prune(now - KEPT)
-        await self.guesses.prune(now - WINDOW)
-        await self.webhooks.prune(now - EVENTS_KEPT)
-        await self.calls.prune(now - HISTORY_KEPT)
-        await self.meetings.prune(now - HISTORY_KEPT)
+    async def prune(self, clock: Clock, retention: Retention | None = None) -> None:
+        """Forget what is kept for a time only: idempotency keys, guess windows, old events and history.
 
-    async def keep_pruned(self, clock: Clock, every: timedelta = timedelta(hours=1)) -> None:
+        Gives up webhook deliveries that waited too long for a failing receiver. In small transactions, so that calls
+        need not wait for it.
+        """
+        now, kept = clock.now(), retention or Retention()
+        await _in_batches(lambda limit: self.idempotency.prune(now - KEPT, limit))
+        await _in_batches(lambda limit: self.guesses.prune(now - WINDOW, limit))
+        await _in_batches(lambda limit: self.webhooks.give_up(now - RETRY_FOR, now, limit))
+        await _in_batches(lambda limit: self.webhooks.prune(now - kept.events, limit))
+        await _in_batches(lambda limit: self.calls.prune(now - kept.history, limit))
+        await _in_batches(lambda limit: self.meetings.prune(now - kept.history, limit))
+
+    async def keep_pruned(
+        self, clock: Clock, retention: Retention | None = None, every: timedelta = timedelta(hours=1)
+    ) -> None:
         """Run `prune` for ever."""
         while True:
             try:
-                await self.prune(clock)
+                await self.prune(clock, retention)
             except StoreUnavailable:
                 _log.warning("store.prune_postponed")
             await clock.sleep(every.total_seconds())
+
+
+async def _in_batches(prune: Callable[[int], Awaitable[int]]) -> None:
+    while await prune(_BATCH) == _BATCH:
+        pass

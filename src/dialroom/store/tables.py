@@ -6,7 +6,7 @@ Plain column types only, so that SQLite and PostgreSQL keep the same thing and m
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -124,7 +125,7 @@ sessions = Table(
     _time("started_at"),
     _time("ended_at", nullable=True),
     Index(None, "organisation", "started_at", "id"),
-    Index(None, "room", "started_at"),
+    Index(None, "room", "started_at", "id"),
     Index(None, "ended_at"),
 )
 
@@ -148,7 +149,7 @@ participants = Table(
     _time("left_at", nullable=True),
     _text("left_reason", nullable=True),
     Index(None, "session", "joined_at", "id"),
-    Index(None, "organisation", "joined_at", "id"),
+    Index(None, "session", "identity"),
 )
 
 numbers = Table(
@@ -177,6 +178,7 @@ gateways = Table(
     Column("password", LargeBinary, nullable=True),
     _text("region", nullable=True),
     _time("created_at"),
+    Index(None, "username", unique=True),
 )
 
 calls = Table(
@@ -193,10 +195,18 @@ calls = Table(
     _text("record"),
     Column("resume", LargeBinary, nullable=True),
     Index(None, "organisation", "received_at", "id"),
-    Index(None, "state"),
-    Index(None, "room"),
-    Index(None, "session"),
+    Index(None, "organisation", "state", "received_at", "id"),
+    Index(None, "organisation", "from_number", "received_at", "id"),
+    Index(None, "organisation", "to_number", "received_at", "id"),
+    Index(None, "room", "received_at", "id"),
+    Index(None, "session", "received_at", "id"),
+    Index(None, "received_at"),
 )
+
+RUNNING: Final = text("state <> 'ended'")
+"""Calls that have not ended, in words that let the database see that the index of them serves."""
+
+Index("ix_calls_running", calls.c.received_at, calls.c.id, sqlite_where=RUNNING, postgresql_where=RUNNING)
 
 events = Table(
     "events",
@@ -208,6 +218,7 @@ events = Table(
     _text("subject"),
     _text("data"),
     Index(None, "organisation", "occurred_at", "id"),
+    Index(None, "organisation", "type", "occurred_at", "id"),
     Index(None, "occurred_at"),
 )
 
@@ -247,9 +258,17 @@ deliveries = Table(
     _time("finished_at", nullable=True),
     UniqueConstraint("endpoint", "event"),
     Index(None, "endpoint", "state", "subject", "sequence"),
+    Index(None, "endpoint", "state", "due", "sequence"),
+    Index(None, "organisation", "endpoint", "created_at", "id"),
+    Index(None, "organisation", "created_at", "id"),
+    Index(None, "organisation", "state", "created_at", "id"),
     Index(None, "state", "due"),
     Index(None, "event"),
 )
+
+_LEASED = deliveries.c.lease_until.is_not(None)
+
+Index("ix_deliveries_leased", deliveries.c.lease_until, sqlite_where=_LEASED, postgresql_where=_LEASED)
 
 delivery_attempts = Table(
     "delivery_attempts",

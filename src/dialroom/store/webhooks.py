@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, not_, or_, select, update
 
 from dialroom.core.answers import KeptAnswer
 from dialroom.core.errors import NotFound
@@ -16,7 +16,7 @@ from dialroom.core.ids import new_id
 from dialroom.core.paging import Page
 from dialroom.store.database import Database, mark_filled
 from dialroom.store.idempotency import keep_answer
-from dialroom.store.paging import read_page, upserting
+from dialroom.store.paging import delete_oldest, read_page, upserting
 from dialroom.store.tables import (
     deliveries,
     delivery_attempts,
@@ -109,13 +109,14 @@ class SqlWebhooks:
     # --- the outbox ------------------------------------------------------------------------------------------------
 
     async def due(self, now: datetime) -> tuple[Work, ...]:
-        query = (
-            select(deliveries.c.endpoint, webhook_endpoints.c.failures)
-            .join(webhook_endpoints, webhook_endpoints.c.id == deliveries.c.endpoint)
-            .where(_claimable(micros(now)), _ready(micros(now)))
-            .group_by(deliveries.c.endpoint, webhook_endpoints.c.failures)
-            .order_by(func.min(deliveries.c.due))
+        at = micros(now)
+        something = (
+            select(deliveries.c.sequence)
+            .where(deliveries.c.endpoint == webhook_endpoints.c.id, _claimable(at))
+            .correlate(webhook_endpoints)
+            .exists()
         )
+        query = select(webhook_endpoints.c.id, webhook_endpoints.c.failures).where(_ready(at), something)
         rows = await self._database.read(lambda c: c.execute(query).all())
         return tuple(Work(endpoint, failures >= PROBE_FROM) for endpoint, failures in rows)
 
@@ -145,18 +146,31 @@ class SqlWebhooks:
         endpoint = self._endpoint(connection.execute(to).one())
         return tuple(Task(_delivery(row), endpoint, happened[row.event]) for row in claimed)
 
-    async def next_due(self) -> datetime | None:
-        lease, retry = deliveries.c.lease_until, webhook_endpoints.c.retry_at
-        at = _later(_later(deliveries.c.due, lease), retry)
-        query = (
-            select(func.min(at))
-            .join(webhook_endpoints, webhook_endpoints.c.id == deliveries.c.endpoint)
-            .where(deliveries.c.state == "pending", webhook_endpoints.c.enabled, _FIRST_OF_ITS_SUBJECT)
+    async def next_due(self, after: datetime) -> datetime | None:
+        at = micros(after)
+        due, lease, retry = deliveries.c.due, deliveries.c.lease_until, webhook_endpoints.c.retry_at
+        waiting = deliveries.c.state == "pending"
+        mine = select(deliveries.c.sequence).where(deliveries.c.endpoint == webhook_endpoints.c.id, waiting)
+        # Each is answered by an index at once, however much waits. They may wake for something that turns out not to
+        # be the first of its subject, or for a disabled endpoint: once, since then it is due.
+        moments = (
+            select(func.min(due)).where(waiting, due > at),
+            select(func.min(lease)).where(lease > at),
+            select(func.min(retry)).where(webhook_endpoints.c.enabled, retry > at, mine.exists()),
         )
-        return moment_or_none(await self._database.read(lambda c: c.execute(query).scalar()))
+
+        def work(connection: Connection) -> datetime | None:
+            found = [connection.execute(query).scalar() for query in moments]
+            return min((moment(each) for each in found if each is not None), default=None)
+
+        return await self._database.read(work)
 
     async def finish(self, task: Task, attempt: Attempt, outcome: Outcome) -> None:
+        known = select(deliveries.c.id).where(deliveries.c.id == task.delivery.id).with_for_update()
+
         def work(connection: Connection) -> None:
+            if connection.execute(known).one_or_none() is None:
+                return  # its endpoint was deleted, or the event is too old, while it was being sent
             connection.execute(
                 insert(delivery_attempts),
                 {
@@ -279,11 +293,36 @@ class SqlWebhooks:
 
         return await self._database.write(work)
 
-    async def prune(self, before: datetime) -> None:
-        """Forget events from before this time, and their deliveries unless one is still pending."""
-        waiting = select(deliveries.c.event).where(deliveries.c.state == "pending")
-        old = delete(events).where(events.c.occurred_at < micros(before), events.c.id.not_in(waiting))
-        await self._database.write(lambda c: c.execute(old))
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget events from before this time, and their deliveries, unless one still waits for an enabled endpoint.
+
+        At most so many; returns how many.
+        """
+        waits = (
+            select(deliveries.c.sequence)
+            .join(webhook_endpoints, webhook_endpoints.c.id == deliveries.c.endpoint)
+            .where(deliveries.c.event == events.c.id, deliveries.c.state == "pending", webhook_endpoints.c.enabled)
+            .correlate(events)
+            .exists()
+        )
+        return await self._database.write(lambda c: delete_oldest(c, events.c.occurred_at, before, limit, not_(waits)))
+
+    async def give_up(self, before: datetime, now: datetime, limit: int) -> int:
+        """Give up what has waited since before this time for a receiver that fails: behind one that never comes back
+        only the first is ever tried. At most so many; returns how many."""
+        failing = select(webhook_endpoints.c.id).where(webhook_endpoints.c.failures >= PROBE_FROM)
+        old = (
+            select(deliveries.c.sequence)
+            .where(
+                deliveries.c.endpoint.in_(failing),
+                deliveries.c.state == "pending",
+                deliveries.c.created_at < micros(before),
+                deliveries.c.lease_until.is_(None),
+            )
+            .limit(limit)
+        )
+        query = update(deliveries).where(deliveries.c.sequence.in_(old)).values(state="dead", finished_at=micros(now))
+        return await self._database.write(lambda c: int(c.execute(query).rowcount))
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
@@ -341,10 +380,6 @@ def _ready(now: int) -> ColumnElement[bool]:
         webhook_endpoints.c.enabled,
         or_(webhook_endpoints.c.retry_at.is_(None), webhook_endpoints.c.retry_at <= now),
     )
-
-
-def _later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
-    return case((and_(other.is_not(None), other > one), other), else_=one)
 
 
 def _update_endpoint(connection: Connection, task: Task, attempt: Attempt, outcome: Outcome) -> None:

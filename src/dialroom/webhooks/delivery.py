@@ -58,8 +58,9 @@ class Deliverer:
             while True:
                 self._wake.clear()
                 try:
-                    await self._send_due()
-                    pause = await self._until_next()
+                    now = self._clock.now()
+                    await self._send_due(now)
+                    pause = await self._until_next(now)
                 except StoreUnavailable:
                     pause = _PAUSE
                 except Exception:  # one broken row must not stop every other webhook
@@ -69,8 +70,8 @@ class Deliverer:
         finally:
             await self._give_back()
 
-    async def _send_due(self) -> None:
-        for work in await self._store.due(self._clock.now()):
+    async def _send_due(self, at: datetime) -> None:
+        for work in await self._store.due(at):
             room = (1 if work.probe else PER_ENDPOINT) - self._per_endpoint[work.endpoint]
             if room <= 0:
                 continue  # its next request to finish wakes us
@@ -125,16 +126,11 @@ class Deliverer:
             return None, str(failed)[:500]
         return answer.status, None
 
-    async def _until_next(self) -> float | None:
-        """Seconds until something becomes due; None if only a wake-up can bring something."""
-        due = await self._store.next_due()
-        if due is None:
-            return None
-        seconds = (due - self._clock.now()).total_seconds()
-        if seconds > 0:
-            return seconds
-        # Due already: held back by a receiver at its limit, whose next answer wakes us, or it came up just now.
-        return None if self._sending else 0.0
+    async def _until_next(self, after: datetime) -> float | None:
+        """Seconds until more becomes due than was at that time; None if only a wake-up can bring something. What was
+        due then and is not being sent is held back by a receiver at its limit, whose next answer wakes us."""
+        due = await self._store.next_due(after)
+        return None if due is None else (due - self._clock.now()).total_seconds()
 
     async def _sleep(self, seconds: float | None) -> None:
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._wake.wait())]

@@ -41,11 +41,11 @@ class OutboxStore(Protocol):
     async def claim(self, endpoint: str, limit: int, now: datetime, lease_until: datetime) -> tuple[Task, ...]:
         """Take up to `limit` such deliveries for this process until `lease_until`; each goes to one claimer only."""
 
-    async def next_due(self) -> datetime | None:
-        """When there will next be something to claim if nothing happens."""
+    async def next_due(self, after: datetime) -> datetime | None:
+        """When there may be something more to claim than at that time, if nothing happens."""
 
     async def finish(self, task: Task, attempt: Attempt, outcome: Outcome) -> None:
-        """Write an attempt and what follows, in one transaction."""
+        """Write an attempt and what follows, in one transaction. Nothing happens if the delivery is gone."""
 
     async def release(self, tasks: tuple[Task, ...]) -> None:
         """Give claimed deliveries back untried."""

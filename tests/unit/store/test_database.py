@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
@@ -31,7 +32,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, bus: EventBus
     await database.close()
 
 
-def _count(connection: Connection) -> int:
+def _count(connection: Connection) -> Any:
     return connection.execute(select(guesses.c.wrong)).scalar_one()
 
 

@@ -62,3 +62,34 @@ def test_a_database_of_a_newer_version_is_not_touched(engine: Engine) -> None:
         migrate(engine)
     with engine.connect() as connection:
         assert current_version(connection) == "9999"
+
+
+def test_gateways_that_shared_a_username_keep_it_once(engine: Engine) -> None:
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO organisations (id, name, token_secret, created_at) VALUES ('org', 'o', :secret, 1)"),
+            {"secret": b"s"},
+        )
+        for id_, username, created_at in (
+            ("gw_b", "trunk", 1),
+            ("gw_a", "trunk", 1),
+            ("gw_c", None, 1),
+            ("gw_d", "x", 2),
+        ):
+            connection.execute(
+                text(
+                    "INSERT INTO gateways (id, organisation, name, addresses, username, created_at)"
+                    " VALUES (:id, 'org', 'n', '[]', :username, :at)"
+                ),
+                {"id": id_, "username": username, "at": created_at},
+            )
+    assert migrate(engine)
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT id, username FROM gateways ORDER BY id")).all()
+    assert [tuple(row) for row in kept] == [("gw_a", "trunk"), ("gw_b", "trunk~gw_b"), ("gw_c", None), ("gw_d", "x")]

@@ -400,7 +400,7 @@ async def test_of_many_claimers_one_gets_each_delivery(
     assert len({task.delivery.id for task in claimed}) == len(claimed)
     assert sorted(task.event.data["number"] for task in claimed) == list(range(30))
     assert await any_store.webhooks.due(clock.now()) == ()
-    assert await any_store.webhooks.next_due() == until
+    assert await any_store.webhooks.next_due(clock.now()) == until
 
 
 async def test_trouble_with_the_store_does_not_stop_the_deliverer(
