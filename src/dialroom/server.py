@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -53,6 +54,7 @@ from dialroom.webhooks.delivery import Deliverer
 from dialroom.webhooks.endpoints import Endpoints
 
 _log = structlog.get_logger("dialroom.server")
+LOCK_FILE = "serve.lock"
 LAST_BYE_SECONDS = 0.3
 """For the answers to our last BYEs, so that they are not repeated to somebody who is not there any more."""
 
@@ -77,6 +79,7 @@ class Server:
         self.bus = EventBus()
         self._closing = contextlib.AsyncExitStack()
         self._keep_calls = False
+        self._up = False
         self._store_away = False
         self._background: set[asyncio.Task[None]] = set()
         self.store: Store
@@ -105,14 +108,16 @@ class Server:
         _log.info("server.stopped")
 
     async def _start(self) -> Doors:
+        self._take_data_dir()
         listening = self._listen_http()
         prompts = _load_prompts(self.config)
         process = self._media_process()
         starting = asyncio.create_task(process.ensure()) if process else None
-        first, running = await self._open_store()
         if starting is not None and process is not None:
+            self._closing.push_async_callback(self._stop_media, process, starting)
+        first, running = await self._open_store()
+        if starting is not None:
             await _started(starting)
-            self._closing.push_async_callback(self._stop_media, process)
         snapshot = await self._link_media(running, process)
         waiting = await self._open_rooms()
         await self._build_calls(prompts, snapshot)
@@ -122,9 +127,26 @@ class Server:
         self.media.release_events()
         self._serve_http(services, sockets, listening)
         self._start_background()
+        self._up = True
         doors = Doors(self.config.base_url, self._sip_host(), self.sip.port, taken_up, first)
         _log.info("server.ready", http=doors.base_url, sip=f"{doors.sip_host}:{doors.sip_port}", calls=taken_up)
         return doors
+
+    def _take_data_dir(self) -> None:
+        """Two servers in one data directory would take each other's calls and media process: the second is refused."""
+        folder = self.config.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / LOCK_FILE).open("w")
+        except OSError as error:
+            fix = "Let this user write there, or set `data_dir` (DIALROOM_DATA_DIR) to another folder."
+            raise ConfigError(f"The data directory {folder} cannot be used: {error.strerror}.", fix) from error
+        self._closing.callback(lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            fix = "Stop it, or give this one a `data_dir` (DIALROOM_DATA_DIR) of its own."
+            raise ConfigError(f"Another server works in the data directory {folder}.", fix) from error
 
     # --- store and rooms ---------------------------------------------------------------------------------------
 
@@ -157,8 +179,11 @@ class Server:
         self._closing.push_async_callback(self.media.close)
         return snapshot
 
-    async def _stop_media(self, process: MediaProcess) -> None:
-        if not self._keep_calls:
+    async def _stop_media(self, process: MediaProcess, starting: asyncio.Task[bool]) -> None:
+        """A start that failed stops only the process it started itself: one that was there has calls in it."""
+        await asyncio.wait({starting})
+        started = starting.exception() is None and starting.result()
+        if (self._up and not self._keep_calls) or (not self._up and started):
             await process.stop()
 
     # --- calls -------------------------------------------------------------------------------------------------
@@ -211,7 +236,7 @@ class Server:
         except OSError as error:
             where = f"{config.sip_host}:{config.sip_port}"
             raise ConfigError(
-                f"SIP cannot listen on {where}: {error.strerror}.",
+                f"SIP cannot listen on {where}: {os.strerror(error.errno or 0)}.",
                 "Stop the other program that does, or set `sip_port` (DIALROOM_SIP_PORT) to another port.",
             ) from error
         self._closing.push_async_callback(self.sip.close)
@@ -239,7 +264,7 @@ class Server:
             listening = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
             raise ConfigError(
-                f"HTTP cannot listen on {host}:{port}: {error.strerror}.",
+                f"HTTP cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.",
                 "Stop the other program that does, or set `http_port` (DIALROOM_HTTP_PORT) to another port.",
             ) from error
         self._closing.callback(listening.close)

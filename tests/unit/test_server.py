@@ -18,7 +18,7 @@ from dialroom.config import Config, load_config
 from dialroom.core.errors import ConfigError, StoreUnavailable
 from dialroom.media.fake import FakeMediaPlane
 from dialroom.media.process import MediaProcessError, find_binary
-from dialroom.server import Doors, Server
+from dialroom.server import Doors, Server, media_process
 from dialroom.store.store import Store
 from tests.support.clock import ManualClock
 
@@ -82,6 +82,40 @@ async def test_a_taken_sip_port_is_named_and_nothing_stays_behind(folder: Path) 
         await Server(config(folder, sip_port=taken.getsockname()[1])).start()
     assert "DIALROOM_SIP_PORT" in refused.value.fix
     assert not (folder / "media.pid").exists()
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_database_that_cannot_be_opened_leaves_no_media_process_behind(folder: Path) -> None:
+    (folder / "dialroom.db").write_bytes(b"this is no database, " * 500)
+    with pytest.raises(ConfigError, match="database cannot be opened"):
+        await Server(config(folder)).start()
+    assert media_process(config(folder)).pid() is None
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_start_that_fails_leaves_the_media_process_it_found_alone(folder: Path) -> None:
+    process = media_process(config(folder))
+    assert await process.ensure()
+    with busy_port() as taken, pytest.raises(ConfigError, match="SIP cannot listen"):
+        await Server(config(folder, sip_port=taken.getsockname()[1])).start()
+    assert process.pid() is not None
+    await process.stop()
+
+
+async def test_a_data_directory_that_cannot_be_written_is_named(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"data directory .*/file cannot be used: File exists") as refused:
+        await Server(config(folder / "file")).start()
+    assert "DIALROOM_DATA_DIR" in refused.value.fix
+
+
+async def test_a_second_server_in_a_data_directory_is_refused(folder: Path) -> None:
+    first = Server(config(folder))
+    first._take_data_dir()
+    with pytest.raises(ConfigError, match="Another server works"):
+        await Server(config(folder)).start()
+    await first._closing.aclose()
+    Server(config(folder))._take_data_dir()
 
 
 @pytest.mark.usefixtures("_media_is_built")
