@@ -21,6 +21,7 @@ from dialroom.sip.text import (
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):")
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,255}")
 _BAD_USER = re.compile(r'[\s<>"\x00-\x1f\x7f\[\]\\^{}|@]')
+_BAD_VALUE = re.compile(r"[\s<>]")
 _TEL = re.compile(r"\+?[0-9A-Fa-f*#()\-.]{1,64}")
 _CONTEXT = re.compile(r"\+[0-9().\-]{1,20}")
 _DIGITS = frozenset("0123456789")
@@ -156,7 +157,7 @@ def _parse_sip(scheme: str, rest: str) -> SipUri:
             raise SipError("the user part of a URI is malformed")
         rest = rest[at + 1 :]
     rest, question, headers = rest.partition("?")
-    hostport, semicolon, parameters = rest.partition(";")
+    hostport, semicolon, text = rest.partition(";")
     host, port = parse_host_port(hostport)
     return SipUri(
         host=host,
@@ -164,7 +165,7 @@ def _parse_sip(scheme: str, rest: str) -> SipUri:
         port=port,
         scheme=scheme,
         password=password,
-        parameters=parse_parameters(parameters) if semicolon else (),
+        parameters=_parse_parameters(text) if semicolon else (),
         headers=headers if question else None,
     )
 
@@ -180,7 +181,15 @@ def _parse_tel(rest: str) -> TelUri:
     number, semicolon, parameters = rest.partition(";")
     if _TEL.fullmatch(number) is None:
         raise SipError("a tel URI holds no telephone number")
-    return TelUri(number, parse_parameters(parameters) if semicolon else ())
+    return TelUri(number, _parse_parameters(parameters) if semicolon else ())
+
+
+def _parse_parameters(text: str) -> Parameters:
+    parameters = parse_parameters(text)
+    if any(value is not None and _BAD_VALUE.search(value) for _, value in parameters):
+        # It may have to stand in a request line of ours.
+        raise SipError("a URI parameter is malformed")
+    return parameters
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:

@@ -54,7 +54,8 @@ def test_a_number_is_the_same_by_tel_and_sip() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "alice", "sip:", "sip:@host", "sip:a b@host", "sip:a@[::1", "sip:a@host:0", "sip:a@host:99999", "sip:a@h o",
-     "sip:a@::1", "sip:a@b@c", "sip:a@[1.2.3.4]", "tel:", "tel:abc@x", "sip:a<b@host", "sip:a@h;=x", "sip:a@h:5 0"],
+     "sip:a@::1", "sip:a@b@c", "sip:a@[1.2.3.4]", "tel:", "tel:abc@x", "sip:a<b@host", "sip:a@h;=x", "sip:a@h:5 0",
+     "sip:a@h;x=a b", "tel:1;x=a b", 'sip:a@h;x="a b"', "sip:a@h;x=a>b", "sip:a@h;x=a\tb"],
 )  # fmt: skip
 def test_a_malformed_uri_is_refused(text: str) -> None:
     with pytest.raises(SipError):
