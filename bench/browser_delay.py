@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx2
@@ -36,10 +37,14 @@ LONGEST_MS = 700.0
 
 @dataclass(frozen=True, slots=True)
 class BrowserDelay:
-    """Added delay beyond the packet's own 20 ms, until the sound ``arrived`` in a packet and until it was ``heard``."""
+    """Added delay beyond the packet's own 20 ms, until the sound ``arrived`` in a packet and until it was ``heard``.
+
+    ``output``: what of the second is the browser's way from the sound it has made to the sound card, ms.
+    """
 
     arrived: Delay
     heard: Delay
+    output: float
 
 
 async def measure(say: Say, seconds: float = 12.0) -> BrowserDelay | str:
@@ -77,7 +82,8 @@ async def _measure(server: Server, folder: Path, seconds: float) -> BrowserDelay
     if tones["failed"]:
         raise BenchError(f"the browser could not read what arrived: {tones['failed'][0]}")
     sent = [at * 1000 for at in report["sent_at"][0]]
-    return BrowserDelay(arrived=match(sent, tones["arrived"]), heard=match(sent, tones["heard"]))
+    arrived, heard = match(sent, tones["arrived"]), match(sent, tones["heard"])
+    return BrowserDelay(arrived, heard, output=median(tones["output"]))
 
 
 async def _post(api: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:

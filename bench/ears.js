@@ -78,7 +78,7 @@
     };
     return worker;
   };
-  window.tones = { arrived: [], heard: [], failed: [] };
+  window.tones = { arrived: [], heard: [], output: [], failed: [] };
   window.listenForTones = async () => {
     const context = new AudioContext({ latencyHint: "interactive" });
     await context.resume();
@@ -89,6 +89,7 @@
       ear.port.onmessage = ({ data: when }) => {
         const { contextTime, performanceTime } = context.getOutputTimestamp();
         window.tones.heard.push(performance.timeOrigin + performanceTime + (when - contextTime) * 1000);
+        window.tones.output.push((context.currentTime - contextTime) * 1000 - (performance.now() - performanceTime));
       };
       context.createMediaStreamSource(new MediaStream([receiver.track])).connect(ear).connect(context.destination);
     }

@@ -145,7 +145,8 @@ def _browser_delay(found: browser_delay.BrowserDelay | str, notes: list[str]) ->
         return
     aim = _verdict(found.arrived.median, "median {:.1f}", f"≤ {DELAY_MS:g}", at_most(DELAY_MS))
     yield (title.format("it arrives"), _shown_delay(found.arrived, "phone → browser", notes), "", "", aim)
-    yield (title.format("Chromium plays it"), _shown_delay(found.heard, "phone → browser", notes), "", "", "")
+    heard = f"{_shown_delay(found.heard, 'phone → browser', notes)}, {found.output:.0f} of it sound output"
+    yield (title.format("Chromium plays it"), heard, "", "", "")
 
 
 def _shown_delay(value: delay.Delay | str, what: str, notes: list[str]) -> str:

@@ -81,12 +81,12 @@ def test_says_below_the_table_why_a_figure_is_missing() -> None:
 
 def test_shows_delays_and_tones_that_were_never_heard() -> None:
     delays: dict[str, Delay | str] = {"dialroom": Delay(41.0, 60.0, 80.0, 9, 1), "Janus AudioBridge": "no janus"}
-    browser = BrowserDelay(arrived=Delay(30.0, 35.0, 40.0, 10, 0), heard=Delay(90.0, 120.0, 130.0, 10, 0))
+    browser = BrowserDelay(arrived=Delay(30.0, 35.0, 40.0, 10, 0), heard=Delay(90.0, 120.0, 130.0, 10, 0), output=35.0)
     table = render("", Figures(phone_delay=delays, browser=browser))
     assert "41.0 (60.0), 1 of 10 tones not heard" in table
     assert "median 41.0 (≤ 40: **missed**)" in table
     assert "until it arrives, median (p95), ms | 30.0 (35.0) |  |  | median 30.0 (≤ 40: met) |" in table
-    assert "until Chromium plays it, median (p95), ms | 90.0 (120.0) |  |  |  |" in table
+    assert "until Chromium plays it, median (p95), ms | 90.0 (120.0), 35 of it sound output |  |  |  |" in table
     assert "phone → phone, Janus AudioBridge: no janus" in table
 
 
