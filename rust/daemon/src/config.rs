@@ -19,7 +19,8 @@ pub const USAGE: &str = "dialroom-media: the media process of dialroom
   --webrtc-port PORT     UDP and TCP port for browsers (default 7882; 0 lets the system choose)
   --linger SECONDS       end, and with it all calls, when no control plane has been connected for so long (default
                          600; 0: never)
-  --log json|text        shape of the log on stderr (default json)
+  --log json|text        shape of the log (default json)
+  --log-file PATH        where the log goes (default: stderr); after 20 MiB it becomes PATH.1, and begins anew
 
 Each flag can also be given in the environment: DIALROOM_MEDIA_CONTROL, DIALROOM_MEDIA_RTP_ADDRESS, and so on.";
 
@@ -98,6 +99,8 @@ pub struct Config {
     pub linger: Option<Duration>,
     /// Shape of the log.
     pub log: LogShape,
+    /// Where it goes, if not to stderr.
+    pub log_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -128,11 +131,13 @@ impl Config {
                 Some("text") => LogShape::Text,
                 Some(other) => return Err(format!("--log {other:?} is neither json nor text")),
             },
+            log_file: value("log-file").map(PathBuf::from),
         })
     }
 }
 
-const FLAGS: [&str; 7] = ["control", "rtp-address", "advertise", "rtp-ports", "webrtc-port", "linger", "log"];
+const FLAGS: [&str; 8] =
+    ["control", "rtp-address", "advertise", "rtp-ports", "webrtc-port", "linger", "log", "log-file"];
 
 fn read_linger(text: &str) -> Result<Option<Duration>, String> {
     match text.parse() {

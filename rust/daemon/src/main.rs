@@ -7,6 +7,7 @@
 mod config;
 mod control;
 mod link;
+mod logfile;
 mod recorder;
 mod secret;
 mod sockets;
@@ -20,18 +21,20 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dialroom_media::{Shard, ShardConfig};
 use dialroom_protocol::PROTOCOL_VERSION;
 use dialroom_rtc::{Certificate, PeerConfig};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Config, ControlAddress, LogShape, USAGE};
 use crate::control::{Channels, Door, Listener};
 use crate::link::{Link, ToLink};
+use crate::logfile::LogFile;
 use crate::recorder::{Recorder, Told};
 use crate::sockets::{Sockets, number};
 use crate::streams::Streams;
@@ -61,9 +64,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    start_log(config.log);
-    threads::log_panics();
-    match run(&config) {
+    match start_log(&config).and_then(|()| run(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("dialroom-media: {message}");
@@ -72,16 +73,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(shape: LogShape) {
+fn start_log(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("DIALROOM_MEDIA_LOG_FILTER").unwrap_or_else(|_| {
         // The WebRTC library tells of every candidate; ours is told by us.
         EnvFilter::new("info,str0m=error,is=error,dimpl=error")
     });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    match shape {
+    let writer = match &config.log_file {
+        None => BoxMakeWriter::new(io::stderr),
+        Some(path) => BoxMakeWriter::new(Mutex::new(LogFile::open(path).map_err(|error| {
+            format!("the log cannot be written to {}: {error}; choose another --log-file", path.display())
+        })?)),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    match config.log {
         LogShape::Json => log.json().flatten_event(true).init(),
         LogShape::Text => log.with_ansi(false).init(),
     }
+    threads::log_panics();
+    Ok(())
 }
 
 fn run(config: &Config) -> Result<(), String> {

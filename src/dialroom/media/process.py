@@ -159,7 +159,7 @@ class MediaProcess:
         binary = find_binary()
         command = [str(binary), "--control", self.url, "--rtp-address", settings.rtp_address]
         command += ["--rtp-ports", settings.rtp_ports, "--webrtc-port", str(settings.webrtc_port)]
-        command += ["--log", settings.log, "--linger", str(settings.linger)]
+        command += ["--log", settings.log, "--log-file", str(settings.log_file), "--linger", str(settings.linger)]
         if settings.advertise:
             command += ["--advertise", ",".join(settings.advertise)]
         child = await asyncio.to_thread(self._spawn, command)
