@@ -167,6 +167,11 @@ class Config(BaseSettings):
     )
     webhook_timeout_seconds: float = Field(15, ge=1, le=60, description="Longest wait for a webhook receiver.")
 
+    events_kept_days: int = Field(30, ge=4, le=3650, description="How long events and their deliveries are kept.")
+    history_kept_days: int = Field(
+        365, ge=1, le=36500, description="How long calls, sessions and participants are kept after they ended."
+    )
+
     @field_validator("public_url")
     @classmethod
     def _http_url(cls, url: str) -> str:

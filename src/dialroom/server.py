@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -49,7 +50,7 @@ from dialroom.prompts.catalogue import PromptError, Prompts
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings, MeetingSettings
 from dialroom.rooms.values import Participant
-from dialroom.store.store import FirstStart, Store
+from dialroom.store.store import FirstStart, Retention, Store
 from dialroom.webhooks.delivery import Deliverer
 from dialroom.webhooks.endpoints import Endpoints
 
@@ -284,6 +285,7 @@ class Server:
             base_url=config.base_url,
             ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
             per_organisation=config.sockets_per_organisation,
+            resume_grace=config.resume_seconds,
         )
         sockets.adopt(snapshot.peers)
         services = Services(
@@ -339,7 +341,8 @@ class Server:
         self._run(Deliverer(self.store.webhooks, http, self.clock).run())
         self._run(self.switchboard.desk.gatekeeper.keep_fresh(self.clock))
         self._run(self.switchboard.keep_asking_who_came_back())
-        self._run(self.store.keep_pruned(self.clock))
+        kept = Retention(timedelta(days=config.events_kept_days), timedelta(days=config.history_kept_days))
+        self._run(self.store.keep_pruned(self.clock, kept))
         self._run(self._keep_watching_store())
         self._closing.push_async_callback(self._end_background)
 

@@ -24,7 +24,8 @@ from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Newcomer, Participant, Room
 
-ORPHANED_PEER_SECONDS = 35.0
+ORPHAN_MARGIN = 5.0
+"""Seconds past the resume grace after which nobody comes back to a peer any more."""
 MOVE_LIFETIME = timedelta(minutes=2)
 RESUME_LIFETIME = timedelta(days=7)
 _log = structlog.get_logger("dialroom.room_socket")
@@ -53,6 +54,7 @@ class RoomSockets:
         base_url: str,
         ice_servers: Callable[[str], Sequence[dict[str, Any]]],
         per_organisation: int,
+        resume_grace: float,
     ) -> None:
         self._rooms = rooms
         self._meetings = meetings
@@ -63,6 +65,7 @@ class RoomSockets:
         self._base_url = base_url
         self._ice_servers = ice_servers
         self._per_organisation = per_organisation
+        self._resume_grace = resume_grace
         self._connections: dict[str, BrowserConnection] = {}
         self._moved: dict[tuple[str, str], BrowserConnection] = {}
         self._orphans: dict[str, PeerState] = {}
@@ -203,7 +206,7 @@ class RoomSockets:
             self._tasks.start(self._close_peer(peer))
 
     async def _close_orphans(self) -> None:
-        await self._clock.sleep(ORPHANED_PEER_SECONDS)
+        await self._clock.sleep(self._resume_grace + ORPHAN_MARGIN)
         orphans, self._orphans = self._orphans, {}
         for orphan in orphans.values():
             await self._close_peer(orphan.peer)
