@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -176,9 +177,34 @@ class Config(BaseSettings):
     @classmethod
     def _http_url(cls, url: str) -> str:
         parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
+        if url and (wrong or "@" in parts.netloc):
             raise ValueError("write it as https://rooms.example.com")
         return url.rstrip("/")
+
+    @field_validator("webrtc_addresses")
+    @classmethod
+    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            try:
+                ip_address(address)
+            except ValueError:
+                raise ValueError(f"{address!r} is no IP address; browsers get no names") from None
+        return addresses
+
+    @field_validator("sip_advertised_host")
+    @classmethod
+    def _host(cls, host: str) -> str:
+        if host and not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+", host):
+            raise ValueError("write an address such as 203.0.113.7, or a host name")
+        return host
+
+    @field_validator("prompts_dir")
+    @classmethod
+    def _folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"{folder} is no folder")
+        return folder
 
     @field_validator("allowed_origins")
     @classmethod
@@ -201,6 +227,12 @@ class Config(BaseSettings):
         low, high = self.rtp_ports
         if high - low < 9:
             raise ValueError("rtp_ports: the range must hold at least 10 ports, lower one first")
+        for name, port in (("sip_port", self.sip_port), ("webrtc_port", self.webrtc_port)):
+            if low <= port <= high:
+                raise ValueError(f"{name}: {port} is within rtp_ports; each needs its own")
+        ports = [port for port in (self.http_port, self.sip_port, self.webrtc_port) if port]
+        if len(set(ports)) < len(ports):
+            raise ValueError("http_port, sip_port and webrtc_port: each needs a port of its own")
         return self
 
     @classmethod

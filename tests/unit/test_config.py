@@ -69,6 +69,13 @@ def test_a_given_environment_hides_the_real_one(monkeypatch: pytest.MonkeyPatch)
         ({}, {"database_url": "mysql://x"}, ["database_url", "postgresql://"]),
         ({}, {"turn_servers": [{"urls": ["x"], "secret": "s"}]}, ["turn_servers.0.urls", "turn:turn.example.com"]),
         ({"DIALROOM_TURN_SERVERS": "{"}, {}, ["turn_servers"]),
+        ({}, {"public_url": "https://user:word@rooms.example.com"}, ["public_url"]),
+        ({}, {"webrtc_addresses": "rooms.example.com"}, ["webrtc_addresses", "IP address"]),
+        ({}, {"sip_advertised_host": "sip:203.0.113.7 "}, ["sip_advertised_host", "203.0.113.7"]),
+        ({}, {"prompts_dir": "/nowhere"}, ["prompts_dir", "/nowhere is no folder"]),
+        ({}, {"rtp_ports": "7000-8000"}, ["webrtc_port", "rtp_ports"]),
+        ({}, {"rtp_ports": "5000-6000"}, ["sip_port", "rtp_ports"]),
+        ({}, {"http_port": 5060}, ["http_port, sip_port and webrtc_port"]),
     ],
 )
 def test_a_mistake_is_named_with_what_to_write_instead(
