@@ -54,6 +54,33 @@ async def test_a_number_that_leads_into_a_room_waits_for_the_database_too(scene:
     await call.phone.is_in_a_bridge()
 
 
+async def test_the_reason_of_a_goodbye_that_cannot_be_said_stays_on_record(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call(straight_into=room.id)
+    await call.phone.hears("menu_hint")
+    call.phone.media_away = True
+    await scene.rooms.delete(room.organisation, room.id)
+    assert await call.ends() == "session_ended"
+    assert call.phone.hung_up == "session_ended"
+
+
+async def test_an_entry_that_cannot_be_announced_costs_nobody_the_call(scene: StorySet) -> None:
+    room = await scene.room()
+    call = scene.call(straight_into=room.id)
+    join = call.phone.join
+
+    async def join_and_lose(bridge: str, participant: str, *, muted: bool) -> None:
+        await join(bridge, participant, muted=muted)
+        call.phone.media_away = True
+
+    call.phone.join = join_and_lose  # type: ignore[method-assign]
+    await call.phone.asked_in_vain.wait()
+    call.phone.media_away = False
+    call.phone.press("*8")
+    await call.phone.hears("only_you")
+    assert scene.people(room) == ["Phone 1"]
+
+
 async def test_music_and_reminders_go_on_after_the_media_process_was_out_of_reach(scene: StorySet) -> None:
     room = await scene.room(starts_with="host")
     call = scene.call()

@@ -91,7 +91,7 @@ class LiveEvents:
         try:
             socket.send({"type": "ready"})
             while True:
-                await socket.read(3600)
+                await socket.read(None)
         finally:
             unsubscribe()
             self._open.leave(organisation)

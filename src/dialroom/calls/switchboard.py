@@ -28,7 +28,7 @@ from dialroom.core.clock import Clock
 from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.core.ids import new_id
 from dialroom.core.limits import Bucket, Buckets
-from dialroom.core.numbers import number_from_sip_user
+from dialroom.core.numbers import is_e164, number_from_sip_user
 from dialroom.flows.conversation import Conversation, DialInSettings
 from dialroom.flows.leg import LegGoneError
 from dialroom.flows.stages import InRoom
@@ -327,9 +327,9 @@ class Switchboard:
 
 
 def _arrival(record: CallRecord, facts: RequestFacts) -> Arrival:
-    return Arrival(
-        organisation=record.organisation, gateway=record.gateway, source=facts.source_host, caller=record.from_number
-    )
+    # A PBX may give all its callers the same name, but not the same number.
+    number = record.from_number if is_e164(record.from_number) else ""
+    return Arrival(organisation=record.organisation, gateway=record.gateway, source=facts.source_host, caller=number)
 
 
 class GuessCounter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from functools import partial
 
@@ -43,7 +44,8 @@ async def dial_in(c: Conversation, stage: Stage, straight_into: str | None = Non
 async def see_off(c: Conversation, away: TurnedAwayError) -> str:
     """Says why, says goodbye, hangs up."""
     await c.journal.reached(Leaving(reason=away.reason), away.reason)
-    await c.leg.play([*c.voice.say(*away.prompts, "goodbye"), AFTER_THE_LAST_WORD])
+    with contextlib.suppress(MediaError):  # the reason stays what it is, though it could not be said
+        await c.leg.play([*c.voice.say(*away.prompts, "goodbye"), AFTER_THE_LAST_WORD])
     return await _hang_up(c, away.reason)
 
 

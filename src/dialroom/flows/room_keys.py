@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+import structlog
 
 from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.flows.conversation import Conversation, TurnedAwayError
 from dialroom.flows.leg import Leg, LegGoneError
 from dialroom.flows.stages import InRoom
-from dialroom.media.plane import MediaLost
+from dialroom.media.plane import MediaError, MediaLost
 from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.values import LeftReason, Participant, Room
+
+_log = structlog.get_logger("dialroom.calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +179,9 @@ class Stay:
         await self._line.come_in(participant)
         await self.c.journal.seated(participant)
         await self._reached("joined")
-        await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
-        await self.c.leg.start_playing([*self.c.voice.others(self._others()), *self.c.voice.say("menu_hint")])
+        with self._unsaid():
+            await self.c.leg.tell_others(self.c.voice.say("entry_tone"))
+            await self.c.leg.start_playing([*self.c.voice.others(self._others()), *self.c.voice.say("menu_hint")])
 
     async def listen(self) -> str:
         """Acts on keys and news, one at a time, until the room lets the caller go."""
@@ -187,7 +192,7 @@ class Stay:
                 patience = self.c.settings.key_pause if self._starred else None
                 await asyncio.wait({key, news}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 if news.done():
-                    with contextlib.suppress(MediaLost):  # what it means holds, though it could not be said
+                    with self._unsaid():
                         await self._told(news.result())
                     news = asyncio.create_task(self._line.news.get())
                 elif key.done():
@@ -206,14 +211,13 @@ class Stay:
             self._starred = key == "*"
             return
         self._starred = False
-        try:
-            await self._keys().get(key or "", self._unknown_key)()
-        except NotFound:
-            return  # removed in this very moment: the news says so next
-        except StoreUnavailable:
-            await self._say("one_moment")  # nothing was changed, and the call goes on
-        except MediaLost:
-            return  # the room is heard all the same; the caller hears no answer and presses again
+        with self._unsaid():
+            try:
+                await self._keys().get(key or "", self._unknown_key)()
+            except NotFound:
+                return  # removed in this very moment: the news says so next
+            except StoreUnavailable:
+                await self._say("one_moment")  # nothing was changed, and the call goes on
 
     async def _unknown_key(self) -> None:
         await self._say("invalid_key")
@@ -302,6 +306,14 @@ class Stay:
     def _others(self) -> int:
         us = self.participant
         return sum(1 for each in self.c.meetings.participants(us.session) if each.id != us.id)
+
+    @contextlib.contextmanager
+    def _unsaid(self) -> Iterator[None]:
+        """The room is heard all the same: a caller who hears no answer presses again."""
+        try:
+            yield
+        except MediaError as error:
+            _log.warning("call.not_said", participant=self.participant.id, error=str(error))
 
     async def _say(self, key: str) -> None:
         await self.c.leg.start_playing(self.c.voice.say(key))

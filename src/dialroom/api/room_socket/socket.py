@@ -63,8 +63,9 @@ class QueuedSocket:
             except (WebSocketDisconnect, RuntimeError):
                 return  # the reader sees the same and cleans up
 
-    async def read(self, within: float = SILENCE_SECONDS) -> str:
-        """The next message. Raises SocketOver when there will be none, or when there are too many."""
+    async def read(self, within: float | None = SILENCE_SECONDS) -> str:
+        """The next message, however long it takes if ``within`` is None. Raises SocketOver when there will be none, or
+        when there are too many."""
         try:
             text = await asyncio.wait_for(self._socket.receive_text(), within)
         except (TimeoutError, WebSocketDisconnect, RuntimeError, KeyError):
