@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import msgspec
 
+_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
+"""RFC 6598."""
 RELIABLE = frozenset({"tcp", "tls"})
 
 
@@ -37,6 +39,17 @@ def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
+
+
+def behind_nat(said: str, seen: str) -> bool:
+    """Whether a peer that calls itself `said` and is seen at `seen` can only be reached the way it came: an address of
+    its own network, private or shared behind a carrier's NAT, seen from outside."""
+    inner, outer = ip_literal(said), ip_literal(seen)
+    return inner is not None and outer is not None and _inside(inner) and not _inside(outer)
+
+
+def _inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_private or address in _SHARED
 
 
 def wire_host(host: str) -> str:

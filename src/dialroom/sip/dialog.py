@@ -8,12 +8,11 @@ use `next_request` for what they send and `receive` for what comes in.
 from __future__ import annotations
 
 from collections.abc import Container
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
 import msgspec
 
-from dialroom.sip.address import Address, ip_literal, wire_host
+from dialroom.sip.address import Address, behind_nat, ip_literal, wire_host
 from dialroom.sip.errors import SipError
 from dialroom.sip.headers.name_addr import parse_name_addr
 from dialroom.sip.limits import MAX_CSEQ, MAX_ROUTES
@@ -22,8 +21,6 @@ from dialroom.sip.text import has_controls
 from dialroom.sip.uri import SipUri, Uri, parse_uri
 
 _TRANSPORTS = ("udp", "tcp")
-_SHARED = IPv4Network("100.64.0.0/10")
-"""RFC 6598."""
 DialogId = tuple[str, str, str]
 """Call-ID, local tag, remote tag."""
 
@@ -151,7 +148,7 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
         literal, seen = ip_literal(host), ip_literal(self.flow.host)
         if not self.route_set and literal is not None and seen is not None and literal != seen:
             unreachable = literal.is_unspecified or (literal.is_loopback and not seen.is_loopback)
-            if unreachable or (_inside(literal) and not _inside(seen)):
+            if unreachable or behind_nat(host, self.flow.host):
                 return self.flow
         if transport == self.flow.transport and self.flow.connection in connected and not self.route_set:
             return self.flow
@@ -165,11 +162,6 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(first, SipUri) and first.parameter("lr") is None:
             return str(first.without_headers()), (*self.route_set[1:], f"<{self.remote_target}>")
         return self.remote_target, self.route_set
-
-
-def _inside(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it can only be reached from within its own network: private, or shared behind a carrier's NAT."""
-    return address.is_private or address in _SHARED
 
 
 def _without_tag(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from dialroom.sip.address import Address
+from dialroom.sip.address import Address, behind_nat
 from dialroom.sip.checks import Rejection
 from dialroom.sip.errors import SipError
 from dialroom.sip.headers.via import without_first
@@ -37,7 +37,10 @@ def reply_to(request: Request, source: Address) -> Address:
         # "If that transport connection is no longer open, the server SHOULD open a connection to the IP address in the
         # "received" parameter, if present, using the port in the "sent-by" value"
         return Address(source.transport, source.host, via.port or 5060, source.connection)
-    return source if via.wants_rport else Address(source.transport, source.host, via.port or 5060)
+    if via.wants_rport or behind_nat(via.host, source.host):
+        # A phone behind NAT that does not know RFC 3581: at its sent-by port nobody listens.
+        return source
+    return Address(source.transport, source.host, via.port or 5060)
 
 
 def stateless_tag(request: Request, key: bytes) -> str:

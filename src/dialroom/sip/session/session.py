@@ -100,6 +100,7 @@ class Session:
         if state.unacknowledged is not None:
             target = msgspec.structs.replace(state.unacknowledged.target, connection=None)
             unacknowledged = msgspec.structs.replace(state.unacknowledged, target=target)
+            session.offered = unacknowledged.offer
             accept_op.await_ack(session, unacknowledged, now)
         return session
 

@@ -79,3 +79,23 @@ def test_a_restored_call_does_not_speak_by_a_stream_that_is_somebody_elses_now()
     assert again.data.startswith(b"SIP/2.0 200 ")
     assert probe.data.startswith(b"OPTIONS ")
     assert (again.target.connection, probe.target.connection) == (None, None)
+
+
+def test_a_call_stored_with_our_offer_unanswered_takes_no_other_offer_before_its_answer() -> None:
+    pair = Pair()
+    pair.passes = lose("ACK")
+    caller = pair.call(None)
+    pair.run(0.1)
+    callee = pair.bob.offered[0]
+    callee.accept(OTHER, pair.now)
+    pair.run(0.1)
+    caller.answer_offer(ANSWER, pair.now)
+    state = callee.state
+    pair.bob = make_side("10.0.0.2")
+    restored = pair.bob.endpoint.restore(state, pair.now)
+    caller.update(OTHER, pair.now)
+    pair.run(0.1)
+    assert pair.sent("491 UPDATE")
+    pair.passes = lambda _message: True
+    pair.run(4)
+    assert pair.bob.of(restored) == [Acknowledged(ANSWER)]
