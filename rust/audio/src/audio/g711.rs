@@ -1,4 +1,8 @@
-//! G.711 µ-law and A-law (ITU-T G.711), by tables made at compile time.
+//! G.711 µ-law and A-law (ITU-T G.711): decoded by tables made at compile time, encoded by arithmetic.
+//!
+//! A code is a floating-point number of three bits of exponent and four of mantissa. So the conversion to `f32`, which
+//! a CPU does for several samples at once, finds both; encoding tables of 24 kB would take the first-level cache from
+//! everything else.
 //!
 //! µ-law codes 14 bits, A-law 13 bits of a 16-bit sample. Negative samples are mirrored by complement (as in ITU-T
 //! G.191), so that −1 codes like 0 with the sign set.
@@ -18,13 +22,33 @@ pub fn decode_alaw(code: u8) -> i16 {
 /// Encodes one sample as µ-law.
 #[inline]
 pub fn encode_ulaw(sample: i16) -> u8 {
-    ULAW_ENCODE[usize::from(sample.cast_unsigned() >> 2)]
+    let value = i32::from(sample) >> 2;
+    let sign = value >> 31;
+    let magnitude = ((value ^ sign) + 33).min(8191);
+    // The first of the eight segments begins at 2⁵.
+    let code = exponent_and_mantissa(magnitude) - ((EXPONENT_OF_ONE + 5) << 4);
+    (!code ^ (sign & 0x80)) as u8
 }
 
 /// Encodes one sample as A-law.
 #[inline]
 pub fn encode_alaw(sample: i16) -> u8 {
-    ALAW_ENCODE[usize::from(sample.cast_unsigned() >> 3)]
+    let value = i32::from(sample) >> 3;
+    let sign = value >> 31;
+    let magnitude = value ^ sign;
+    // The second segment begins at 2⁵; the first one is linear.
+    let code = exponent_and_mantissa(magnitude) - ((EXPONENT_OF_ONE + 4) << 4);
+    let code = if magnitude < 32 { magnitude >> 1 } else { code };
+    (code ^ 0xd5 ^ (sign & 0x80)) as u8
+}
+
+/// Biased exponent of 1 in an `f32`.
+const EXPONENT_OF_ONE: i32 = 127;
+
+/// Biased exponent and the first four bits of the mantissa of a positive number.
+#[inline]
+fn exponent_and_mantissa(magnitude: i32) -> i32 {
+    ((magnitude as f32).to_bits() >> 19).cast_signed()
 }
 
 /// Decodes µ-law into `out`; samples written, the shorter of the two lengths.
@@ -69,27 +93,6 @@ const fn alaw_value(code: u8) -> i16 {
     if toggled & 0x80 == 0 { -(magnitude << 3) } else { magnitude << 3 }
 }
 
-/// µ-law code of a 14-bit value.
-const fn ulaw_code(value: i16) -> u8 {
-    let magnitude = if value < 0 { !value } else { value } + 33;
-    let magnitude = if magnitude > 8191 { 8191 } else { magnitude };
-    let segment = 10 - magnitude.leading_zeros() as u8;
-    let code = (segment << 4) | ((magnitude >> (segment + 1)) & 15) as u8;
-    if value < 0 { !(code | 0x80) } else { !code }
-}
-
-/// A-law code of a 13-bit value.
-const fn alaw_code(value: i16) -> u8 {
-    let magnitude = if value < 0 { !value } else { value };
-    let code = if magnitude < 32 {
-        (magnitude >> 1) as u8
-    } else {
-        let segment = 11 - magnitude.leading_zeros() as u8;
-        (segment << 4) | ((magnitude >> segment) & 15) as u8
-    };
-    if value < 0 { code ^ 0x55 } else { (code | 0x80) ^ 0x55 }
-}
-
 static ULAW_DECODE: [i16; 256] = {
     let mut table = [0; 256];
     let mut code = 0;
@@ -110,29 +113,38 @@ static ALAW_DECODE: [i16; 256] = {
     table
 };
 
-static ULAW_ENCODE: [u8; 1 << 14] = {
-    let mut table = [0; 1 << 14];
-    let mut index = 0;
-    while index < 1 << 14 {
-        table[index] = ulaw_code(((index as u16) << 2).cast_signed() >> 2);
-        index += 1;
-    }
-    table
-};
-
-static ALAW_ENCODE: [u8; 1 << 13] = {
-    let mut table = [0; 1 << 13];
-    let mut index = 0;
-    while index < 1 << 13 {
-        table[index] = alaw_code(((index as u16) << 3).cast_signed() >> 3);
-        index += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// µ-law code of a 14-bit value.
+    fn ulaw_code(value: i16) -> u8 {
+        let magnitude = if value < 0 { !value } else { value } + 33;
+        let magnitude = if magnitude > 8191 { 8191 } else { magnitude };
+        let segment = 10 - magnitude.leading_zeros() as u8;
+        let code = (segment << 4) | ((magnitude >> (segment + 1)) & 15) as u8;
+        if value < 0 { !(code | 0x80) } else { !code }
+    }
+
+    /// A-law code of a 13-bit value.
+    fn alaw_code(value: i16) -> u8 {
+        let magnitude = if value < 0 { !value } else { value };
+        let code = if magnitude < 32 {
+            (magnitude >> 1) as u8
+        } else {
+            let segment = 11 - magnitude.leading_zeros() as u8;
+            (segment << 4) | ((magnitude >> segment) & 15) as u8
+        };
+        if value < 0 { code ^ 0x55 } else { (code | 0x80) ^ 0x55 }
+    }
+
+    #[test]
+    fn every_sample_gets_the_code_of_the_recommendations_segment_and_step() {
+        for sample in i16::MIN..=i16::MAX {
+            assert_eq!(encode_ulaw(sample), ulaw_code(sample >> 2), "sample {sample}");
+            assert_eq!(encode_alaw(sample), alaw_code(sample >> 3), "sample {sample}");
+        }
+    }
 
     #[test]
     fn corner_values_are_those_of_the_recommendation() {
