@@ -6,12 +6,18 @@ pub const SILENCE: u8 = 127;
 /// Mean square of the samples.
 #[inline]
 pub fn mean_square(pcm: &[i16]) -> f32 {
-    let mut sum = 0u64;
-    for block in pcm.chunks(128) {
-        // 128 squares of at most 2³⁰ fit into 37 bits; halves of the products keep the inner loop in 32-bit lanes.
-        sum += block.iter().map(|&s| u64::from((i32::from(s) * i32::from(s)).cast_unsigned())).sum::<u64>();
+    // Eight sums that need not wait for each other.
+    let mut sums = [0.0f32; 8];
+    let (eights, rest) = pcm.as_chunks::<8>();
+    for eight in eights {
+        for (sum, &sample) in sums.iter_mut().zip(eight) {
+            *sum += f32::from(sample) * f32::from(sample);
+        }
     }
-    sum as f32 / pcm.len().max(1) as f32
+    for (sum, &sample) in sums.iter_mut().zip(rest) {
+        *sum += f32::from(sample) * f32::from(sample);
+    }
+    sums.iter().sum::<f32>() / pcm.len().max(1) as f32
 }
 
 /// A mean square in −dBov: 0 is the loudest (a full-scale square wave), 127 silence.

@@ -37,20 +37,30 @@ fn cut(pcm: &mut [i16], lag: usize, blend: usize) -> usize {
 /// The distance after which the beginning is most like itself, and how like, 0–1.
 fn best_cut(pcm: &[i16], lags: std::ops::RangeInclusive<usize>, window: usize) -> (usize, f32) {
     let start = &pcm[..window];
-    let energy = start.iter().map(|&s| f32::from(s) * f32::from(s)).sum::<f32>();
+    let (energy, _) = products(start, start);
     let mut best = (*lags.start(), f32::MIN);
     for lag in lags {
-        let (mut cross, mut other) = (0.0f32, 0.0f32);
-        for (&a, &b) in start.iter().zip(&pcm[lag..]) {
-            cross += f32::from(a) * f32::from(b);
-            other += f32::from(b) * f32::from(b);
-        }
+        let (cross, other) = products(start, &pcm[lag..lag + window]);
         let likeness = if energy + other < 1.0 { 1.0 } else { cross / (energy * other).sqrt().max(1.0) };
         if likeness > best.1 {
             best = (lag, likeness);
         }
     }
     best
+}
+
+/// Σ a·b and Σ b·b over the shorter length, in whole eights: each sum is made of eight that need not wait for each other.
+fn products(a: &[i16], b: &[i16]) -> (f32, f32) {
+    const LANES: usize = 8;
+    let (mut cross, mut own) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            let (a, b) = (f32::from(a[lane]), f32::from(b[lane]));
+            cross[lane] += a * b;
+            own[lane] += b * b;
+        }
+    }
+    (cross.iter().sum(), own.iter().sum())
 }
 
 #[cfg(test)]
