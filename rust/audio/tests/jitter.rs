@@ -42,6 +42,18 @@ fn trip() -> impl Strategy<Value = Trip> {
         .prop_map(|(lost, delay_us, copies, len)| Trip { lost, delay_us, copies, len })
 }
 
+/// Taking a whole packet, or what comes next if there is none, is the same as asking what comes next.
+fn taken_whole_or_not_it_is_the_same(buffer: &JitterBuffer, now_us: u64) {
+    let (mut one, mut other) = (buffer.clone(), buffer.clone());
+    let expected = one.next(now_us);
+    match other.next_whole(now_us, 160) {
+        Some(payload) => assert_eq!(Next::Voice { payload }, expected),
+        None => assert_eq!(other.next(now_us), expected),
+    }
+    let state = |b: &JitterBuffer| (b.is_playing(), b.held_us(now_us), b.last_held_us(), b.stored_us(), b.discards());
+    assert_eq!(state(&other), state(&one));
+}
+
 /// Sends `trips` and pulls a frame every 20 ms; the numbers played, in order.
 fn play(buffer: &mut JitterBuffer, trips: &[Trip]) -> Vec<u64> {
     let mut arrivals: Vec<(u64, u64, usize)> = Vec::new();
@@ -61,6 +73,7 @@ fn play(buffer: &mut JitterBuffer, trips: &[Trip]) -> Vec<u64> {
             buffer.insert(&packet(number, &named(number, len)), at_us);
         }
         assert!(buffer.stored_us() <= 64 * 20_000);
+        taken_whole_or_not_it_is_the_same(buffer, now_us);
         match buffer.next(now_us) {
             Next::Voice { payload } => {
                 played.push(name(payload));
@@ -173,4 +186,25 @@ fn largest_opus_packets_fit() {
 #[test]
 fn the_buffer_of_a_leg_is_smaller_than_8_kb() {
     assert!(size_of::<JitterBuffer>() < 8 * 1024, "{}", size_of::<JitterBuffer>());
+}
+
+#[test]
+fn only_the_very_next_packet_is_taken_whole_and_only_if_it_is_a_frame_of_sound() {
+    let mut buffer = JitterBuffer::new(8000);
+    for number in [1, 2, 4, 5] {
+        buffer.insert(&packet(number, &named(number, 160)), number * 20_000);
+    }
+    let noise = Packet { content: Content::Noise, ticks: 0, ..packet(6, &[60]) };
+    buffer.insert(&noise, 120_000);
+    let now_us = 300_000;
+    assert_eq!(buffer.next_whole(now_us, 160), None, "nothing is played yet");
+    assert!(matches!(buffer.next(now_us), Next::Voice { payload } if name(payload) == 1));
+    assert_eq!(buffer.next_whole(now_us, 240), None);
+    assert_eq!(buffer.next_whole(now_us, 160).map(name), Some(2));
+    assert_eq!(buffer.next_whole(now_us, 160), None, "packet 3 is missing");
+    assert!(matches!(buffer.next(now_us), Next::Lost { ticks: 160, .. }));
+    assert_eq!(buffer.next_whole(now_us, 160).map(name), Some(4));
+    assert_eq!(buffer.next_whole(now_us, 160).map(name), Some(5));
+    assert_eq!(buffer.next_whole(now_us, 160), None, "noise is no frame");
+    assert!(matches!(buffer.next(now_us), Next::Noise { payload: [60] }));
 }

@@ -14,10 +14,11 @@ pub(super) struct Place {
 
 /// Payloads of one leg.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Arena {
-    bytes: [u8; UNIT * UNITS as usize],
-    /// One bit per free unit.
+    /// One bit per free unit. In front of the bytes, of which most streams use only the first ones.
     free: u64,
+    bytes: [u8; UNIT * UNITS as usize],
 }
 
 impl Arena {

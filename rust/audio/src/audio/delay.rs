@@ -9,15 +9,17 @@ const BIN_US: i64 = 4_000;
 
 /// Follows the network's delay and proposes how long to hold a packet.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct DelayEstimator {
-    /// Weight per 4 ms of relative delay; newer packets weigh more instead of older ones less.
-    histogram: [f32; BINS],
-    total: f32,
-    weight: f32,
     /// Smallest arrival − media time in this epoch and the one before, µs.
     smallest: Option<[i64; 2]>,
     epoch_us: i64,
     target_us: i64,
+    total: f32,
+    weight: f32,
+    /// Weight per 4 ms of relative delay; newer packets weigh more instead of older ones less. Of most streams only the
+    /// first bins are used: they lie beside the fields above.
+    histogram: [f32; BINS],
 }
 
 impl Default for DelayEstimator {

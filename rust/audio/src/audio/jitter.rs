@@ -115,24 +115,25 @@ impl Slot {
     }
 }
 
-/// Jitter buffer of one stream.
+/// Jitter buffer of one stream. Its fields lie in this order: the small ones that each packet needs come first.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct JitterBuffer {
     ssrc: Option<u32>,
-    slots: [Option<Slot>; SLOTS],
-    arena: Arena,
-    timeline: Timeline,
-    delay: DelayEstimator,
-    late_run: LateRun,
+    frame_ticks: u32,
+    packet_ticks: u32,
     playing: bool,
     /// Nothing is expected: the sender has fallen silent, or has not begun.
     quiet: bool,
+    late_run: LateRun,
     play_sequence: u64,
     play_media: i64,
     /// How long the packet played last was held, µs.
     last_held_us: i64,
-    frame_ticks: u32,
-    packet_ticks: u32,
+    timeline: Timeline,
+    delay: DelayEstimator,
+    arena: Arena,
+    slots: [Option<Slot>; SLOTS],
     discards: Discards,
 }
 
@@ -332,6 +333,22 @@ impl JitterBuffer {
             return self.play(head);
         }
         Next::Empty { expected: self.quiet }
+    }
+
+    /// The packet to play at `now_us`, if it is the very next one, is sound and lasts `ticks`, as most do. Otherwise
+    /// nothing changes, and [`next`](Self::next) says what comes.
+    pub fn next_whole(&mut self, now_us: u64, ticks: u32) -> Option<&[u8]> {
+        let sequence = self.play_sequence;
+        let head = self.slots[sequence as usize % SLOTS].filter(|slot| slot.sequence == sequence)?;
+        let whole = head.content == Content::Voice && head.ticks == ticks;
+        if !self.playing || !whole || head.media != self.play_media {
+            return None;
+        }
+        self.last_held_us = self.held_us(now_us);
+        match self.play(head) {
+            Next::Voice { payload } => Some(payload),
+            _ => None,
+        }
     }
 
     fn play(&mut self, head: Slot) -> Next<'_> {

@@ -67,27 +67,29 @@ pub struct PlayoutStats {
     pub target_ms: u32,
 }
 
-/// Receiving side of one leg.
+/// Receiving side of one leg. Its fields lie in this order, what each packet and frame needs side by side: most of the
+/// time goes by with fetching them.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Playout {
     codec: Codec,
-    decoder: Decoder,
-    jitter: JitterBuffer,
-    concealer: Option<Concealer>,
-    noise: NoiseSource,
+    origin: Origin,
+    has_spoken: bool,
     /// What the sender's comfort noise packets say.
     noise_level: Option<u8>,
-    has_spoken: bool,
     gate: Gate,
-    fifo: Box<[i16]>,
+    noise: NoiseSource,
+    decoder: Decoder,
     filled: usize,
-    origin: Origin,
     /// Samples concealed in a row because nothing came.
     starved: usize,
     /// Slack of the last two packets when they were decoded, µs. Packets that do not last whole ticks are decoded at
     /// two distances from the tick.
     slacks_us: [i64; 2],
     frames: u64,
+    jitter: JitterBuffer,
+    concealer: Option<Concealer>,
+    fifo: Box<[i16]>,
     concealed: u64,
     recovered: u64,
 }
@@ -170,15 +172,48 @@ impl Playout {
         if self.wants_more_slack(now_us) {
             self.noise.fill(self.background(), frame.samples_mut());
         } else {
-            while self.filled < len {
-                self.decode_next(now_us);
+            let whole = self.decode_whole(now_us, frame);
+            if !whole || self.has_surplus() {
+                if whole {
+                    self.fifo[..len].copy_from_slice(frame.samples());
+                    self.filled = len;
+                }
+                self.pull_fifo(now_us, frame);
             }
-            self.take_surplus(now_us, len);
-            frame.samples_mut().copy_from_slice(&self.fifo[..len]);
-            self.fifo.copy_within(len..self.filled, 0);
-            self.filled -= len;
         }
         self.account(frame)
+    }
+
+    /// Most packets are a frame: decodes the next one straight into it, if nothing waits in the FIFO.
+    fn decode_whole(&mut self, now_us: u64, frame: &mut Frame) -> bool {
+        if self.filled > 0 {
+            return false;
+        }
+        let Some(payload) = self.jitter.next_whole(now_us, self.codec.ticks_per_frame()) else {
+            return false;
+        };
+        let len = frame.samples().len();
+        if self.decoder.decode(payload, frame.samples_mut()) != len {
+            self.conceal(len);
+            return false;
+        }
+        self.note_packet();
+        if let Some(concealer) = &mut self.concealer {
+            concealer.heard(frame.samples_mut());
+        }
+        self.note_voice();
+        true
+    }
+
+    fn pull_fifo(&mut self, now_us: u64, frame: &mut Frame) {
+        let len = frame.samples().len();
+        while self.filled < len {
+            self.decode_next(now_us);
+        }
+        self.take_surplus(now_us, len);
+        frame.samples_mut().copy_from_slice(&self.fifo[..len]);
+        self.fifo.copy_within(len..self.filled, 0);
+        self.filled -= len;
     }
 
     fn account(&mut self, frame: &Frame) -> Heard {
@@ -217,8 +252,7 @@ impl Playout {
                 if samples == 0 {
                     return self.conceal(frame);
                 }
-                self.starved = 0;
-                self.slacks_us = [self.jitter.last_held_us(), self.slacks_us[0]];
+                self.note_packet();
                 self.append_voice(samples);
             }
             Next::Noise { payload } => self.noise_level = cn::read(payload),
@@ -252,6 +286,17 @@ impl Playout {
             concealer.heard(decoded);
         }
         self.filled += samples;
+        self.note_voice();
+    }
+
+    /// A packet was decoded.
+    fn note_packet(&mut self) {
+        self.starved = 0;
+        self.slacks_us = [self.jitter.last_held_us(), self.slacks_us[0]];
+    }
+
+    /// Decoded sound is played.
+    fn note_voice(&mut self) {
         self.noise.reset();
         self.has_spoken = true;
         if self.origin == Origin::Silence {
@@ -301,10 +346,19 @@ impl Playout {
         }
     }
 
+    fn surplus_us(&self) -> i64 {
+        self.slack_us() - self.jitter.target_us()
+    }
+
+    /// Whether there is slack that is to be taken away now.
+    fn has_surplus(&self) -> bool {
+        let bearable_us = if self.gate.is_pause() { Self::SURPLUS_US } else { Self::SPEECH_SURPLUS_US };
+        self.jitter.is_playing() && self.surplus_us() >= bearable_us
+    }
+
     /// Takes away slack nobody needs, as long as a whole frame stays.
     fn take_surplus(&mut self, now_us: u64, len: usize) {
         let rate = self.rate();
-        let surplus_us = self.slack_us() - self.jitter.target_us();
         let silent = self.gate.is_pause();
         let residue = self.filled % len;
         if silent && residue > 0 && self.phase_us() == 0 {
@@ -312,12 +366,10 @@ impl Playout {
             self.filled = stretch::cut_front(&mut self.fifo[..self.filled], residue, rate);
             return;
         }
-        if !self.jitter.is_playing() || surplus_us < Self::SURPLUS_US {
+        if !self.has_surplus() {
             return;
         }
-        if !silent && surplus_us < Self::SPEECH_SURPLUS_US {
-            return;
-        }
+        let forced = self.surplus_us() > Self::FORCED_SURPLUS_US;
         if self.filled < 2 * len && self.jitter.stored_us() >= i64::from(FRAME_MS) * 1000 {
             self.decode_next(now_us);
         }
@@ -326,11 +378,7 @@ impl Playout {
         }
         let before = self.filled;
         let pcm = &mut self.fifo[..self.filled];
-        self.filled = if silent {
-            stretch::cut_front(pcm, len, rate)
-        } else {
-            stretch::shorten(pcm, rate, surplus_us > Self::FORCED_SURPLUS_US)
-        };
+        self.filled = if silent { stretch::cut_front(pcm, len, rate) } else { stretch::shorten(pcm, rate, forced) };
         if before > self.filled {
             let cut_us = (before - self.filled) as i64 * 1_000_000 / i64::from(rate.hz());
             self.slacks_us = self.slacks_us.map(|slack| slack - cut_us);

@@ -14,18 +14,21 @@ const HISTORY_MS: u32 = 35;
 
 /// Conceals losses of one stream.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Concealer {
     rate: Rate,
-    /// The last 35 ms played, newest at the end.
+    /// The last 35 ms played, a ring.
     history: Box<[i16]>,
-    /// The pitch period that is repeated.
-    period: [i16; MAX_PITCH],
-    pitch: usize,
-    position: usize,
+    /// Where the ring's oldest sample lies.
+    oldest: usize,
     /// Samples concealed since the last good one.
     lost: usize,
+    pitch: usize,
+    position: usize,
     /// Step between the last good sample and the repetition.
     step: f32,
+    /// The pitch period that is repeated.
+    period: [i16; MAX_PITCH],
 }
 
 impl Concealer {
@@ -41,7 +44,7 @@ impl Concealer {
     /// A concealer for PCM at `rate`. Allocates.
     pub fn new(rate: Rate) -> Self {
         let history = vec![0; rate.samples(HISTORY_MS)].into_boxed_slice();
-        Self { rate, history, period: [0; MAX_PITCH], pitch: 1, position: 0, lost: 0, step: 0.0 }
+        Self { rate, history, oldest: 0, period: [0; MAX_PITCH], pitch: 1, position: 0, lost: 0, step: 0.0 }
     }
 
     /// Whether the sound before now was concealed.
@@ -67,6 +70,8 @@ impl Concealer {
     }
 
     fn begin(&mut self) {
+        self.history.rotate_left(self.oldest);
+        self.oldest = 0;
         let len = self.history.len();
         self.pitch = find_pitch(&self.history, self.rate);
         self.position = 0;
@@ -115,9 +120,11 @@ impl Concealer {
 
     fn remember(&mut self, pcm: &[i16]) {
         let len = self.history.len();
-        let keep = pcm.len().min(len);
-        self.history.copy_within(keep.., 0);
-        self.history[len - keep..].copy_from_slice(&pcm[pcm.len() - keep..]);
+        let newest = &pcm[pcm.len().saturating_sub(len)..];
+        let (to_end, from_begin) = newest.split_at(newest.len().min(len - self.oldest));
+        self.history[self.oldest..self.oldest + to_end.len()].copy_from_slice(to_end);
+        self.history[..from_begin.len()].copy_from_slice(from_begin);
+        self.oldest = (self.oldest + newest.len()) % len;
     }
 }
 
@@ -206,6 +213,30 @@ mod tests {
             let period = rate.hz() as f32 / 140.0;
             let periods = (pitch / period).round();
             assert!((pitch - periods * period).abs() <= 1.5, "{pitch} is no multiple of {period}");
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_is_the_same_however_the_sound_before_it_was_cut_into_packets() {
+        let original = voice(Rate::Narrow, 1000);
+        let repeated = |lengths: &[usize]| {
+            let (mut concealer, mut at) = (Concealer::new(Rate::Narrow), 0);
+            for length in lengths.iter().cycle() {
+                let end = (at + length).min(original.len());
+                concealer.heard(&mut original[at..end].to_vec());
+                at = end;
+                if at == original.len() {
+                    break;
+                }
+            }
+            let mut out = [0; 400];
+            concealer.conceal(&mut out);
+            out
+        };
+        let whole = repeated(&[1000]);
+        assert!(whole.iter().any(|&sample| sample.abs() > 3000));
+        for lengths in [&[160][..], &[80], &[480], &[1], &[280], &[279, 281], &[7, 333, 90]] {
+            assert_eq!(repeated(lengths), whole, "{lengths:?}");
         }
     }
 
