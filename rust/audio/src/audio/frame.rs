@@ -64,6 +64,17 @@ impl Frame {
         &mut self.pcm[..self.rate.frame_len()]
     }
 
+    /// Takes over rate and samples of another frame.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.rate = other.rate;
+        self.samples_mut().copy_from_slice(other.samples());
+    }
+
+    /// Sets the rate; the samples are of no meaning until they are written.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+    }
+
     /// Fills the frame with silence.
     pub fn silence(&mut self) {
         self.samples_mut().fill(0);

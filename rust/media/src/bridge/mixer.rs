@@ -68,15 +68,20 @@ impl Bridge {
     /// Pulls every phone and offers who speaks; which rates are heard.
     fn pull_legs(&mut self, tick: &mut Tick<'_>) -> Rates {
         let mut wanted = Rates::default();
+        // One frame for all: most of what is pulled is not for the mix, and needs no place of its own.
+        let mut sound = Frame::silent(Rate::Narrow);
         for &key in &self.legs {
             let (speakers, micros) = (&mut self.speakers, tick.micros);
             guarded(key, tick, |leg, tick| {
-                leg.pull(micros);
-                tap(leg.heard_tap, leg.stream.as_ref().map(|stream| &stream.heard), tick.outbox);
+                leg.pull(micros, &mut sound);
+                tap(leg.heard_tap, leg.stream.as_ref().map(|_| &sound), tick.outbox);
                 wanted.add(leg.rate());
                 let speaks = leg.speaks();
                 let level = leg.stream.as_ref().map_or(127, |stream| stream.last.level);
                 let loudness = leg.loudness.update(level, speaks);
+                if speaks || speakers.is_seated(MemberKey::Leg(key)) {
+                    leg.keep(&sound);
+                }
                 if speaks {
                     speakers.offer(MemberKey::Leg(key), loudness);
                 }
@@ -100,7 +105,7 @@ impl Bridge {
                 MemberKey::Leg(key) => {
                     if let Some(stream) = tick.legs.get(key).and_then(|leg| leg.stream.as_ref()) {
                         let rate = stream.codec.rate();
-                        voice.sound.at_mut(rate).clone_from(&stream.heard);
+                        voice.sound.at_mut(rate).copy_from(&stream.heard);
                         voice.note(stream.last.level);
                         voice.sound.convert(rate, wanted);
                     }
@@ -220,9 +225,10 @@ fn render_own(leg: &mut Leg, mix: &Mix, own: Option<&Mix>, outbox: &mut Outbox) 
 pub fn tick_alone(key: LegKey, tick: &mut Tick<'_>) {
     let micros = tick.micros;
     guarded(key, tick, |leg, tick| {
-        leg.pull(micros);
+        let mut sound = Frame::silent(leg.rate());
+        leg.pull(micros, &mut sound);
         leg.shared = false;
-        tap(leg.heard_tap, leg.stream.as_ref().map(|stream| &stream.heard), tick.outbox);
+        tap(leg.heard_tap, leg.stream.as_ref().map(|_| &sound), tick.outbox);
         let mut ended = false;
         if let Some(stream) = &mut leg.stream {
             match &mut leg.playback {

@@ -17,14 +17,15 @@ enum Step {
 
 /// The digits a leg still has to send.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct DigitQueue {
-    steps: VecDeque<Step>,
-    sender: Option<DtmfSender>,
+    finished: bool,
     /// RTP ticks per packet and per pause.
     packet: u32,
     pause: u32,
     pause_left: u32,
-    finished: bool,
+    sender: Option<DtmfSender>,
+    steps: VecDeque<Step>,
 }
 
 /// A character that is no digit, or too many of them.
