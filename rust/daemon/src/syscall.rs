@@ -22,6 +22,8 @@ pub struct ReceiveBatch {
     names: Box<[libc::sockaddr_storage]>,
     _vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Headers that the kernel wrote the length of a name into.
+    used: usize,
 }
 
 impl ReceiveBatch {
@@ -41,12 +43,12 @@ impl ReceiveBatch {
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = ptr::from_mut(name).cast();
         }
-        Self { buffers, names, _vectors: vectors, headers }
+        Self { buffers, names, _vectors: vectors, headers, used: BATCH }
     }
 
     /// Fills the batch with what waits on a non-blocking socket; how many came, 0 when none waits.
     pub fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
-        for header in &mut self.headers {
+        for header in &mut self.headers[..mem::take(&mut self.used)] {
             header.msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
         }
         // SAFETY: every header points at a name and a vector, and each vector at a buffer, that live in boxes owned by
@@ -61,7 +63,10 @@ impl ReceiveBatch {
             )
         };
         match usize::try_from(count) {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.used = count;
+                Ok(count)
+            }
             Err(_) => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
                 error => Err(error),

@@ -65,13 +65,31 @@ pub enum Tap {
     },
 }
 
+impl Socket {
+    /// Another number for each.
+    fn number(self) -> u32 {
+        match self {
+            Self::Rtp(PortId(id)) => u32::from(id) << 1,
+            Self::Rtcp(PortId(id)) => (u32::from(id) << 1) | 1,
+            Self::WebRtc => u32::MAX,
+        }
+    }
+}
+
 /// One datagram in the outbox.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    /// The socket's number, and below it where the datagram begins, which grows with the order of sending.
+    order: u64,
     socket: Socket,
     destination: SocketAddr,
-    start: u32,
     length: u32,
+}
+
+impl Entry {
+    fn start(&self) -> usize {
+        self.order as u32 as usize
+    }
 }
 
 /// A packet to send over an ICE-TCP connection.
@@ -130,7 +148,8 @@ impl Outbox {
         }
         let length = write(&mut self.bytes[start..start + MAX_DATAGRAM])?;
         self.used = start + length;
-        self.entries.push(Entry { socket, destination, start: start as u32, length: length as u32 });
+        let order = (u64::from(socket.number()) << 32) | u64::from(start as u32);
+        self.entries.push(Entry { order, socket, destination, length: length as u32 });
         Some(length)
     }
 
@@ -141,8 +160,7 @@ impl Outbox {
 
     /// Hands out the datagrams, those of one socket together, and forgets them.
     pub fn drain_datagrams<'a>(&'a mut self, mut each_socket: impl FnMut(Socket, Datagrams<'a>)) {
-        // Stable for one socket: the start grows with the order of sending.
-        self.entries.sort_unstable_by_key(|entry| (entry.socket, entry.start));
+        self.entries.sort_unstable_by_key(|entry| entry.order);
         let (bytes, entries) = (&self.bytes, &self.entries);
         for run in entries.chunk_by(|a, b| a.socket == b.socket) {
             each_socket(run[0].socket, Datagrams { bytes, entries: run.iter() });
@@ -168,7 +186,7 @@ impl<'a> Iterator for Datagrams<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.entries.next()?;
-        let start = entry.start as usize;
+        let start = entry.start();
         Some((entry.destination, &self.bytes[start..start + entry.length as usize]))
     }
 }
