@@ -142,7 +142,7 @@ class Dialog(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(hop, SipUri):
             return self.flow
         transport = hop.transport or self.flow.transport
-        if transport not in _TRANSPORTS and not self.route_set:
+        if (transport not in _TRANSPORTS or hop.scheme == "sips") and not self.route_set:
             return self.flow
         host = hop.host.strip("[]")
         literal, seen = ip_literal(host), ip_literal(self.flow.host)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dialroom.sip.message import Response
     from dialroom.sip.session.session import Session
 
-_GONE = frozenset({404, 408, 410, 480, 481})
+_GONE = frozenset({404, 408, 410, 481})
 """Answers that say nobody is there (RFC 5057 §5.1). Any other, also a refusal, is a sign of life."""
 
 

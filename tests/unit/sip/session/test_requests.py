@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from dialroom.sip.address import Address
+from dialroom.sip.session.context import ServerHandle
 from dialroom.sip.session.events import (
     Acknowledged,
     Info,
     ProbeAnswered,
     ProbeFailed,
+    RemoteAnswer,
 )
 from dialroom.sip.session.requests import send
+from dialroom.sip.session.session import _HANDLERS, Session
 from dialroom.sip.session.state import Phase
-from tests.unit.sip.pair import Pair, lose
+from tests.unit.sip.pair import ANSWER, OTHER, Pair, lose
 
 
 def test_digits_by_info_arrive_and_are_answered() -> None:
@@ -74,6 +79,35 @@ def test_a_peer_too_busy_to_answer_a_probe_is_still_there() -> None:
     pair.run(1)
     assert pair.sent("503 OPTIONS")
     assert pair.bob.of(callee)[-1] == ProbeAnswered()
+
+
+def test_a_phone_that_wants_no_calls_now_is_still_in_this_one() -> None:
+    """Phones on "do not disturb" answer 480; RFC 5057 §5.1 has it end a usage, and OPTIONS belongs to none."""
+    pair = Pair()
+    caller, callee = pair.connected()
+
+    def busy(session: Session, transaction: ServerHandle, now: float) -> None:
+        session.respond(transaction, 480, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_HANDLERS, "OPTIONS", busy)
+        callee.probe(pair.now)
+        pair.run(1)
+    assert pair.sent("480 OPTIONS")
+    assert pair.bob.of(callee)[-1] == ProbeAnswered()
+    assert caller.phase is Phase.ESTABLISHED
+
+
+def test_a_change_of_the_peer_may_come_while_we_probe_it() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    callee.probe(pair.now)
+    caller.reinvite(OTHER, pair.now)
+    pair.run(1)
+    callee.answer_offer(ANSWER, pair.now)
+    pair.run(1)
+    assert ProbeAnswered() in pair.bob.of(callee)
+    assert pair.alice.of(caller)[-1] == RemoteAnswer(ANSWER)
 
 
 def test_an_info_of_a_package_we_did_not_ask_for_is_469() -> None:
