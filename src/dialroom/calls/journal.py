@@ -198,6 +198,10 @@ class CallJournal:
 
 
 def _ended(record: CallRecord, ending: Ending, at: datetime, statistics: Statistics | None) -> CallRecord:
+    if statistics is not None and statistics.packets_received == 0 and statistics.packets_sent >= 50:
+        record = record.with_step(
+            at, "no_media_received", "not one RTP packet came: is `rtp_ports` open and our address right?"
+        )
     detail = f"{ending.reason}, by {ending.by}"
     ended = replace(record, state="ended", ended_at=at, ending=ending, statistics=statistics or record.statistics)
     return ended.with_step(at, "ended", detail)

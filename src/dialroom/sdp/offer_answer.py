@@ -75,8 +75,17 @@ def make_answer(offer: bytes, local: LocalMedia) -> Negotiated:
             chosen = agreed
             sections.append(_answer_section(media, agreed, local))
     if chosen is None:
-        raise NotAcceptable("the offer has no audio stream with a codec we talk")
+        raise NotAcceptable(f"the offer has no audio stream we can talk, but {_named(remote) or 'nothing'}")
     return Negotiated(_finish(sections, local), chosen)
+
+
+def _named(remote: SessionDescription) -> str:
+    """What was offered, for whoever asks why the call failed: ``audio RTP/AVP G729``."""
+    streams = []
+    for media in remote.media[:4]:
+        codecs = "/".join(dict.fromkeys(item.name for item in offered_formats(media)[:8] if item.name))
+        streams.append(f"{media.kind} {media.protocol} {codecs}{' with port 0' if media.port == 0 else ''}")
+    return "".join(letter for letter in "; ".join(streams) if letter.isprintable())[:200]
 
 
 def make_offer(local: LocalMedia) -> bytes:

@@ -78,6 +78,20 @@ async def test_events_are_listed_for_who_missed_them(house: House) -> None:
     assert {"session.started", "participant.joined"} <= set(of_session)
 
 
+async def test_the_media_processs_counters_are_told_in_full_and_as_counters(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def metrics() -> dict[str, float]:
+        return {"dialroom_media_datagrams_sent_total": 123456789.0, "dialroom_media_legs": 3.0}
+
+    monkeypatch.setattr(house.media, "metrics", metrics)
+    text = (await house.api.get("/metrics")).text
+    assert (
+        "# TYPE dialroom_media_datagrams_sent_total counter\ndialroom_media_datagrams_sent_total 123456789.0\n" in text
+    )
+    assert "# TYPE dialroom_media_legs gauge\ndialroom_media_legs 3.0\n" in text
+
+
 async def test_operators_get_health_and_metrics(house: House) -> None:
     assert (await house.api.get("/healthz")).json()["status"] == "ok"
     text = (await house.api.get("/metrics")).text

@@ -92,6 +92,14 @@ async def test_a_whole_call_is_written_with_every_step_and_event(journal: CallJo
     assert record.ended_at
 
 
+async def test_a_call_whose_sound_never_came_says_where_to_look(journal: CallJournal, store: MemoryCalls) -> None:
+    await journal.received()
+    await journal.answered("leg_one", "PCMU")
+    await journal.ended(signalled(Ended("", "remote")), Statistics(packets_received=0, packets_sent=500))
+    (step,) = (step for step in store.records["call_one"].steps if step.what == "no_media_received")
+    assert "rtp_ports" in step.detail
+
+
 async def test_a_refused_call_is_told_as_refused(journal: CallJournal, store: MemoryCalls) -> None:
     await journal.ended(refused(404, "unknown_number"), None)
     assert store.told == ["call.refused"]

@@ -264,3 +264,12 @@ def test_nobody_has_us_speak_to_a_group(address: str) -> None:
         make_answer(foreign, OURS)
     with pytest.raises(NotAcceptable):
         accept_answer(make_offer(OURS), foreign)
+
+
+def test_an_offer_we_cannot_talk_is_refused_with_what_was_in_it() -> None:
+    offered = (
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+        b"m=audio 4000 RTP/AVP 18\r\na=rtpmap:18 G729/8000\r\nm=audio 4002 RTP/SAVP 0\r\n"
+    )
+    with pytest.raises(NotAcceptable, match="audio RTP/AVP G729; audio RTP/SAVP PCMU"):
+        make_answer(offered, OURS)

@@ -29,5 +29,10 @@ async def metrics(context: Context) -> Response:
         values = await context.media.metrics() | {"dialroom_media_up": 1}
     except (MediaLost, MediaRefused):
         values = {"dialroom_media_up": 0}
-    lines = "".join(f"{name} {value:g}\n" for name, value in sorted(values.items()))
+    # Each in full: rounded, a large counter would stand still and then leap.
+    lines = "".join(f"# TYPE {name} {_kind(name)}\n{name} {value!r}\n" for name, value in sorted(values.items()))
     return Response(text + lines.encode(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _kind(name: str) -> str:
+    return "counter" if name.endswith("_total") else "gauge"
