@@ -94,6 +94,16 @@ impl Sockets {
             let any = SocketAddr::new(self.address, 0);
             return Some((bind(any).ok()?, bind(any).ok()?));
         }
+        let before = self.taken.len();
+        let pair = self.bind_untried().or_else(|| self.bind_taken());
+        if self.taken.len() > before {
+            let (ports, last) = (self.taken.len(), self.taken.back());
+            tracing::warn!(ports, last, "RTP ports are taken by other programs");
+        }
+        pair
+    }
+
+    fn bind_untried(&mut self) -> Option<(UdpSocket, UdpSocket)> {
         while let Some(rtp) = self.untried() {
             match self.bind_at(rtp) {
                 Ok(pair) => {
@@ -101,7 +111,6 @@ impl Sockets {
                     return Some(pair);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    tracing::warn!(port = rtp, %error, "an RTP port is taken by another program");
                     self.next_port = rtp.saturating_add(2);
                     self.taken.push_back(rtp);
                 }
@@ -112,7 +121,11 @@ impl Sockets {
                 }
             }
         }
-        // Programs come and go: what was taken may be free by now.
+        None
+    }
+
+    /// Programs come and go: what was taken may be free by now.
+    fn bind_taken(&mut self) -> Option<(UdpSocket, UdpSocket)> {
         for _ in 0..self.taken.len().min(RETRIED_AT_ONCE) {
             let rtp = self.taken.pop_front()?;
             if let Ok(pair) = self.bind_at(rtp) {
