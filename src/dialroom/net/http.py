@@ -157,7 +157,7 @@ class GuardedHttp:
         *,
         timeout: float = 15.0,
         max_body: int = 65536,
-        max_connections: int = 64,
+        max_connections: int = 512,
         resolve: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Rooms:
         self._store = store
         self._clock = clock
         self._listeners: list[ChangeListener] = []
-        self._changing = asyncio.Lock()
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def watch(self, listener: ChangeListener) -> None:
         """Call `listener(room now or None if deleted, room before)` after each change."""
@@ -103,7 +104,7 @@ class Rooms:
         unknown = sorted(set(changes) - CHANGEABLE)
         if unknown:
             raise Invalid(f"A room has no changeable field {unknown[0]!r}.", field=unknown[0])
-        async with self._changing:
+        async with self._changing.setdefault(room, asyncio.Lock()):
             before = await self.read(organisation, room)
             after = replace(before, **changes, updated_at=self._clock.now())
             if not after.dial_in:
@@ -115,7 +116,7 @@ class Rooms:
 
     async def delete(self, organisation: str, room: str) -> None:
         """Delete a room; a running session in it ends. Raises NotFound."""
-        async with self._changing:
+        async with self._changing.setdefault(room, asyncio.Lock()):
             before = await self.read(organisation, room)
             await self._store.delete(organisation, room)
         self._tell(None, before)

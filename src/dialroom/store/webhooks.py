@@ -86,16 +86,21 @@ class SqlWebhooks:
 
         await self._database.write(work)
 
-    async def change_endpoint(self, endpoint: Endpoint) -> None:
-        query = update(webhook_endpoints).where(_this_endpoint(endpoint.organisation, endpoint.id))
-        values = {**self._row(endpoint), "retry_at": None}
+    async def change_endpoint(
+        self, organisation: str, endpoint: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint:
+        this = _this_endpoint(organisation, endpoint)
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> Endpoint:
+            row = connection.execute(select(webhook_endpoints).where(this).with_for_update()).one_or_none()
+            if row is None:
+                raise NotFound(f"There is no webhook endpoint {endpoint!r}.")
+            after = change(self._endpoint(row))
+            connection.execute(update(webhook_endpoints).where(this).values({**self._row(after), "retry_at": None}))
             mark_filled(connection)
-            return int(connection.execute(query.values(values)).rowcount)
+            return after
 
-        if await self._database.write(work) == 0:
-            raise NotFound(f"There is no webhook endpoint {endpoint.id!r}.")
+        return await self._database.write(work)
 
     async def delete_endpoint(self, organisation: str, endpoint: str) -> None:
         query = delete(webhook_endpoints).where(_this_endpoint(organisation, endpoint))

@@ -21,7 +21,7 @@ from dialroom.core.errors import StoreUnavailable
 from dialroom.net.http import GuardedHttp, HttpFailed
 from dialroom.webhooks import schedule, signing
 from dialroom.webhooks.ports import OutboxStore
-from dialroom.webhooks.values import Attempt, Task
+from dialroom.webhooks.values import Attempt, Task, Work
 
 LEASE: Final = timedelta(seconds=120)
 """Longer than any request may take."""
@@ -59,28 +59,42 @@ class Deliverer:
                 self._wake.clear()
                 try:
                     now = self._clock.now()
-                    await self._send_due(now)
+                    whole = await self._send_due(now)
                     pause = await self._until_next(now)
+                    if not whole:
+                        pause = _PAUSE if pause is None else min(pause, _PAUSE)
                 except StoreUnavailable:
                     pause = _PAUSE
-                except Exception:  # one broken row must not stop every other webhook
+                except Exception:  # a bug must not stop every webhook
                     _log.exception("webhook.round_failed")
                     pause = _PAUSE
                 await self._sleep(pause)
         finally:
             await self._give_back()
 
-    async def _send_due(self, at: datetime) -> None:
+    async def _send_due(self, at: datetime) -> bool:
+        """Whether that worked for every endpoint: one whose rows cannot be read does not hold up the others."""
+        whole = True
         for work in await self._store.due(at):
-            room = (1 if work.probe else PER_ENDPOINT) - self._per_endpoint[work.endpoint]
-            if room <= 0:
-                continue  # its next request to finish wakes us
-            now = self._clock.now()
-            for task in await self._store.claim(work.endpoint, room, now, now + LEASE):
-                self._per_endpoint[work.endpoint] += 1
-                sending = asyncio.create_task(self._deliver(task))
-                self._sending[sending] = task
-                sending.add_done_callback(self._sent)
+            try:
+                await self._send_to(work)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                _log.exception("webhook.not_claimed", endpoint=work.endpoint)
+                whole = False
+        return whole
+
+    async def _send_to(self, work: Work) -> None:
+        room = (1 if work.probe else PER_ENDPOINT) - self._per_endpoint[work.endpoint]
+        if room <= 0:
+            return  # its next request to finish wakes us
+        now = self._clock.now()
+        for task in await self._store.claim(work.endpoint, room, now, now + LEASE):
+            self._per_endpoint[work.endpoint] += 1
+            sending = asyncio.create_task(self._deliver(task))
+            self._sending[sending] = task
+            sending.add_done_callback(self._sent)
 
     def _sent(self, sending: asyncio.Task[None]) -> None:
         task = self._sending.pop(sending)

@@ -80,23 +80,21 @@ class Endpoints:
         unknown = sorted(set(changes) - CHANGEABLE)
         if unknown:
             raise Invalid(f"A webhook endpoint has no changeable field {unknown[0]!r}.", field=unknown[0])
-        after = self._checked(replace(await self.read(organisation, endpoint), **changes))
-        if after.enabled:
-            after = replace(after, disabled_reason=None)
-        await self._store.change_endpoint(after)
-        return after
+
+        def change(before: Endpoint) -> Endpoint:
+            after = self._checked(replace(before, **changes))
+            return replace(after, disabled_reason=None) if after.enabled else after
+
+        return await self._store.change_endpoint(organisation, endpoint, change)
 
     async def rotate_secret(self, organisation: str, endpoint: str) -> Endpoint:
         """A new secret; for 24 hours the old one signs as well. Raises NotFound."""
-        before = await self.read(organisation, endpoint)
-        after = replace(
-            before,
-            secret=new_secret(),
-            previous_secret=before.secret,
-            previous_until=self._clock.now() + ROTATION,
-        )
-        await self._store.change_endpoint(after)
-        return after
+        secret, until = new_secret(), self._clock.now() + ROTATION
+
+        def rotate(before: Endpoint) -> Endpoint:
+            return replace(before, secret=secret, previous_secret=before.secret, previous_until=until)
+
+        return await self._store.change_endpoint(organisation, endpoint, rotate)
 
     async def delete(self, organisation: str, endpoint: str) -> None:
         """With its deliveries. Raises NotFound."""

@@ -22,8 +22,14 @@ class EndpointStore(Protocol):
     async def create_endpoint(self, endpoint: Endpoint, answer: KeptAnswer | None = None) -> None:
         """With the answer to its request, in one transaction. Raises IdempotencyInProgress."""
 
-    async def change_endpoint(self, endpoint: Endpoint) -> None:
-        """Write all that is not the delivery's own business. Raises NotFound."""
+    async def change_endpoint(
+        self, organisation: str, endpoint: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint:
+        """Read, change and write in one transaction all that is not the delivery's own business.
+
+        Raises NotFound and what `change` raises, which then has changed nothing.
+        """
+        ...
 
     async def delete_endpoint(self, organisation: str, endpoint: str) -> None:
         """And its deliveries. Raises NotFound."""

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from unittest.mock import AsyncMock
 
 import pytest
+from sqlalchemy import update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from dialroom.core.errors import Conflict, Invalid, NotFound, StoreUnavailable, Unavailable
@@ -15,6 +16,7 @@ from dialroom.core.events import Event, new_event
 from dialroom.net.http import GuardedHttp
 from dialroom.rooms.values import Organisation
 from dialroom.store.store import Store
+from dialroom.store.tables import webhook_endpoints
 from dialroom.webhooks.delivery import LEASE, Deliverer
 from dialroom.webhooks.endpoints import MAX_ENDPOINTS, Endpoints
 from dialroom.webhooks.values import Delivery, Endpoint
@@ -234,6 +236,25 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(
         assert sorted(_numbers(await receiver.wait_for(20))) == list(range(20))
 
 
+async def test_an_endpoint_that_cannot_be_read_does_not_hold_up_another(
+    store: Store,
+    ours: Organisation,
+    clock: ManualClock,
+    receiver: Receiver,
+    endpoint: Endpoint,
+    endpoints: Endpoints,
+    start: Start,
+) -> None:
+    spoilt = update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id).values(secret=b"of another key")
+    await store._database.write(lambda c: c.execute(spoilt))
+    async with running_receiver() as other:
+        await endpoints.create(ours.id, other.url)
+        start()
+        await _happen(store, ours, clock, "call_1", 1)
+        assert _numbers(await other.wait_for(1)) == [1]
+    assert receiver.received == []
+
+
 async def test_a_receiver_down_for_six_hours_gets_everything_in_order_within_ten_minutes_of_its_return(
     store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
@@ -440,6 +461,16 @@ async def test_an_endpoint_is_kept_as_it_was_made(endpoints: Endpoints, ours: Or
     await endpoints.delete(ours.id, made.id)
     with pytest.raises(NotFound):
         await endpoints.read(ours.id, made.id)
+
+
+async def test_a_secret_rotated_while_the_endpoint_is_changed_is_the_new_one(
+    endpoints: Endpoints, endpoint: Endpoint, ours: Organisation
+) -> None:
+    rotated, _ = await asyncio.gather(
+        endpoints.rotate_secret(ours.id, endpoint.id), endpoints.change(ours.id, endpoint.id, description="ours")
+    )
+    now = await endpoints.read(ours.id, endpoint.id)
+    assert (now.secret, now.previous_secret, now.description) == (rotated.secret, endpoint.secret, "ours")
 
 
 async def test_an_endpoint_that_could_not_work_is_refused(endpoints: Endpoints, ours: Organisation) -> None:
