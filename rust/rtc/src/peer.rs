@@ -149,7 +149,9 @@ impl Peer {
         bytes: &[u8],
     ) {
         let destination = self.candidate(protocol, destination);
-        let Ok(receive) = Receive::new(net_protocol(protocol), source, destination, bytes) else {
+        let read = || Receive::new(net_protocol(protocol), source, destination, bytes);
+        // Whoever sends this has proved nothing yet: not even a panic of the parser is the peer's end.
+        let Ok(Ok(receive)) = catch_unwind(AssertUnwindSafe(read)) else {
             self.drain.counters.refused_datagrams += 1;
             return;
         };

@@ -79,6 +79,82 @@ fn damaged_copies_of_genuine_packets_do_no_harm() {
     assert!(room.is_connected(ann));
 }
 
+/// A STUN attribute: one that ICE knows, or any.
+fn attribute(username: Vec<u8>) -> impl Strategy<Value = (u16, Vec<u8>)> {
+    const KNOWN: [u16; 12] =
+        [0x0001, 0x0008, 0x0009, 0x000a, 0x000d, 0x0012, 0x0016, 0x0020, 0x0024, 0x0025, 0x8028, 0x8029];
+    let bytes = |most| prop::collection::vec(any::<u8>(), 0..most);
+    prop_oneof![
+        Just((0x0006, username)),
+        prop::collection::vec(any::<u8>(), 20).prop_map(|value| (0x0008, value)),
+        prop::collection::vec(any::<u8>(), 4).prop_map(|value| (0x0024, value)),
+        (prop::sample::select(KNOWN.as_slice()), bytes(24)),
+        (any::<u16>(), bytes(40)),
+    ]
+}
+
+/// A STUN message that is well-formed: any class and method, any attributes (RFC 8489 §5).
+fn message(username: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let kind = prop_oneof![Just(0x0001_u16), Just(0x0101), Just(0x0111), Just(0x0011), 0_u16..0x4000];
+    (kind, any::<[u8; 12]>(), prop::collection::vec(attribute(username), 0..6)).prop_map(|(kind, id, attributes)| {
+        let mut body = Vec::new();
+        for (number, value) in attributes {
+            body.extend(number.to_be_bytes());
+            body.extend((value.len() as u16).to_be_bytes());
+            body.extend(&value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
+        let mut message = kind.to_be_bytes().to_vec();
+        message.extend((body.len() as u16).to_be_bytes());
+        message.extend(0x2112_a442_u32.to_be_bytes());
+        message.extend(id);
+        message.extend(body);
+        message
+    })
+}
+
+/// The value of USERNAME in a STUN message.
+fn username_in(message: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = message.get(20..)?;
+    while let [0, number, high, low, value @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        if *number == 6 {
+            return Some(value.get(..length)?.to_vec());
+        }
+        rest = value.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[test]
+fn no_stun_message_without_our_password_ends_a_connected_peer() {
+    let mut room = Room::new();
+    let ann = room.join(&Join::named("ann"));
+    let mut username = Vec::new();
+    for _ in 0..400 {
+        for datagram in room.in_flight_to_server().iter().filter(|bytes| bytes[0] == 0) {
+            username = username_in(datagram).unwrap_or(username);
+        }
+        room.tick();
+    }
+    assert!(room.is_connected(ann) && !username.is_empty());
+    let room = RefCell::new(room);
+    let config = ProptestConfig::with_cases(2000);
+    let mut runner = proptest::test_runner::TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    let outcome = runner.run(&prop::collection::vec(message(username), 1..8), |messages| {
+        let mut room = room.borrow_mut();
+        for message in &messages {
+            feed(&mut room, message);
+        }
+        prop_assert!(room.is_connected(ann));
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
 #[test]
 fn a_stranger_with_a_copied_ufrag_gets_no_answer_and_no_address() {
     let mut room = Room::new();
