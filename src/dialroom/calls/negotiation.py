@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TypedDict, TypeVar, cast
@@ -10,6 +9,7 @@ from typing import TypedDict, TypeVar, cast
 import msgspec
 
 from dialroom.media.protocol import Codec, CodecName, Direction, LegMedia, TelephoneEvent
+from dialroom.routing.gateways import parse_address
 from dialroom.sdp.codecs import DEFAULT_PREFERENCE
 from dialroom.sdp.errors import SdpError
 from dialroom.sdp.media import MediaDescription, changes
@@ -76,7 +76,7 @@ class MediaSide:
 
     def hints(self, offer: bytes | None) -> Hints:
         """Where the peer may send from. Raises `NoCommonMediaError` for an offer we cannot take."""
-        hints: Hints = {"signalling_address": self._peer} if _is_address(self._peer) else {}
+        hints: Hints = {"signalling_address": self._peer} if parse_address(self._peer) is not None else {}
         if offer is not None:
             agreed = _refused_if_impossible(lambda: make_answer(offer, self._local()).media)
             hints["remote_address"] = self._reachable(agreed.address)
@@ -138,15 +138,13 @@ class MediaSide:
         self.state = msgspec.structs.replace(self.state, **changed)
 
     def _reachable(self, address: str) -> str:
-        return address if _is_address(address) else self._peer or address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        said, seen = parse_address(address), parse_address(self._peer)
+        if said is None:
+            return self._peer or address
+        if seen is not None and (said.is_unspecified or (said.is_loopback and not seen.is_loopback)):
+            # Hold as RFC 2543 spelt it, or a phone that means itself: from here it would be us.
+            return self._peer
+        return address
 
 
 def _refused_if_impossible(work: Callable[[], T]) -> T:

@@ -47,6 +47,24 @@ def test_a_peer_that_names_its_host_is_reached_where_its_signalling_comes_from()
     assert ours.media.remote_address == "198.51.100.7"
 
 
+@pytest.mark.parametrize("said", ["IP4 127.0.0.1", "IP4 0.0.0.0", "IP6 ::1", "IP6 ::", "IP6 ::ffff:127.0.0.1"])
+def test_nobody_elsewhere_has_us_speak_to_ourselves(said: str) -> None:
+    ours = side()
+    offer = OFFER.replace(b"c=IN IP4 192.0.2.9", f"c=IN {said}".encode())
+    assert ours.hints(offer).get("remote_address") == "198.51.100.7"
+    ours.answer(offer)
+    assert ours.media is not None
+    assert ours.media.remote_address == "198.51.100.7"
+
+
+def test_a_phone_on_this_machine_is_reached_on_it() -> None:
+    ours = MediaSide("127.0.0.1", peer="127.0.0.1")
+    ours.opened("127.0.0.1", 20000)
+    ours.answer(OFFER.replace(b"c=IN IP4 192.0.2.9", b"c=IN IP4 127.0.0.1"))
+    assert ours.media is not None
+    assert ours.media.remote_address == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("peer", "told"),
     [("198.51.100.7", "198.51.100.7"), ("fe80::7%eth0", "fe80::7"), ("phone.example.org", None), ("", None)],
