@@ -29,6 +29,13 @@ def free_port(*kinds: int) -> int:
 
 
 def media_ports(low: int, high: int, count: int) -> tuple[int, int]:
-    """The first and the last of ``count`` ports from ``low`` to ``high``, other ones each time until all were given."""
-    first = low + next(_ranges) % ((high - low) // count) * count
-    return first, first + count - 1
+    """The first and the last of ``count`` ports from ``low`` to ``high`` that nobody uses, other ones each time until
+    all were given."""
+    ranges = (high - low) // count
+    for number in itertools.islice(_ranges, ranges):
+        first = low + number % ranges * count
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("0.0.0.0", port))
+            return first, first + count - 1
+    raise RuntimeError(f"no {count} ports in a row are free from {low} to {high}")
