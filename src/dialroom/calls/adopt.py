@@ -6,7 +6,8 @@ where it was; the caller hears nothing of it. A leg nobody knows is closed. A ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -27,6 +28,9 @@ from dialroom.rooms.values import Participant
 from dialroom.sip.errors import LocalError
 
 _log = structlog.get_logger("dialroom.calls")
+
+Found = tuple[CallRecord, Resume | None, InviteSession | None]
+"""A call that was running; what is needed to go on with it, and its dialog, as far as there are such."""
 
 
 def events_seen(running: Sequence[RunningCall], instance: str | None = None) -> int | None:
@@ -61,23 +65,28 @@ class Adoption:
         found = [self._find(each) for each in running]
         self._last_event = snapshot.last_event
         legs = {state.leg: state for state in snapshot.legs}
-        adopted: list[tuple[PhoneCall, InviteSession]] = []
-        for record, resume, invite in found:
-            leg = legs.get(record.leg or "")
-            if resume is None or invite is None:
-                await self._give_up(record, "server_restarted")
-            elif leg is None or resume.instance != snapshot.instance:
-                invite.bye("media lost")
-                await self._give_up(record, "media_lost")
-            elif (call := await self._take_up_or_end(record, resume, invite, leg)) is not None:
-                adopted.append((call, invite))
-                del legs[leg.leg]
-        for orphan in legs:
+        tried = await asyncio.gather(*(self._take_up_if_possible(each, legs, snapshot.instance) for each in found))
+        adopted = [each for each in tried if each is not None]
+        for orphan in legs.keys() - {call.leg.id for call, _ in adopted}:
             await self._close(orphan)
         self._switchboard.adopt(adopted)
         return len(adopted)
 
-    def _find(self, each: RunningCall) -> tuple[CallRecord, Resume | None, InviteSession | None]:
+    async def _take_up_if_possible(
+        self, found: Found, legs: Mapping[str, LegState], instance: str
+    ) -> tuple[PhoneCall, InviteSession] | None:
+        record, resume, invite = found
+        leg = legs.get(record.leg or "")
+        if resume is None or invite is None:
+            await self._give_up(record, "server_restarted")
+        elif leg is None or resume.instance != instance:
+            invite.bye("media lost")
+            await self._give_up(record, "media_lost")
+        elif (call := await self._take_up_or_end(record, resume, invite, leg)) is not None:
+            return call, invite
+        return None
+
+    def _find(self, each: RunningCall) -> Found:
         resume = decode_resume(each.resume) if each.resume else None
         if resume is None:
             return each.record, None, None
