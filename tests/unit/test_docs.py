@@ -114,3 +114,20 @@ def test_files_that_are_named_exist(page: Path) -> None:
     folders = "src|rust|web|tests|scripts|prompts|docs|bench"
     for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text("utf-8")):
         assert (ROOT / path).exists(), f"{named(page)} names {path}"
+
+
+def test_every_way_a_call_can_end_is_explained() -> None:
+    page = (ROOT / "docs/guide/call-records.md").read_text("utf-8")
+    patterns = (
+        r'TurnedAwayError\("([a-z_]+)"',
+        r'(?:hang_up|_give_up|_let_go)\((?:[a-z]+, )?"([a-z_]+)"',
+        r'Reject\(\d+, "[^"]+", "([a-z_]+)"',
+        r'_refused\([a-z.]+, \d+, "([a-z_]+)"',
+        r'_refuse\(\d+, "([a-z_]+)"',
+        r'Ending\("[a-z]+", "([a-z_]+)", (?!status)',
+        r'Crowded\(\d+, "([a-z_]+)"',
+    )
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "src/dialroom").rglob("*.py"))
+    reasons = {reason for pattern in patterns for reason in re.findall(pattern, text)}
+    assert len(reasons) > 20
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
