@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import cast
@@ -13,6 +14,8 @@ from dialroom.sip.address import Address, ip_literal
 Receiver = Callable[[bytes, Address], None]
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 """Bytes asked of the kernel, so that a burst of set-ups waits there instead of being lost."""
+
+_ROUTE_SECONDS = 5.0
 
 
 class UdpTransport(asyncio.DatagramProtocol):
@@ -76,9 +79,16 @@ class UdpTransport(asyncio.DatagramProtocol):
             await self._closed.wait()
 
 
-@lru_cache(maxsize=1024)
 def local_address_towards(peer: str) -> str:
-    """Our address as the kernel would use it to reach `peer`; loopback when there is no route."""
+    """Our address as the kernel would use it to reach `peer`; loopback when there is no route.
+
+    Asked anew every `_ROUTE_SECONDS`: networks come up after us, and addresses change.
+    """
+    return _local_address(peer, int(time.monotonic() / _ROUTE_SECONDS))
+
+
+@lru_cache(maxsize=1024)
+def _local_address(peer: str, _period: int) -> str:
     literal = ip_literal(peer)
     family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
 
+from dialroom.net import sip_udp
 from dialroom.net.sip_server import InviteSession, SipServer
 from dialroom.sip.admission import Admit, Refuse
 from dialroom.sip.errors import LocalError
@@ -258,3 +260,23 @@ async def test_sipp_makes_a_hundred_calls(start: Start, transport: str) -> None:
     assert await asyncio.wait_for(sipp.wait(), 30) == 0
     await soon(_until(lambda: not tasks))
     assert bob.server.counts["sessions"] == bob.server.counts["faults"] == 0
+
+
+def test_our_address_is_asked_for_again_when_the_network_may_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, addresses = [1000.0], iter([OSError("no route yet"), ("192.0.2.7", 9)])
+
+    class Probe(socket.socket):
+        def connect(self, _address: object) -> None:
+            """Nothing is asked of the real network."""
+
+        def getsockname(self) -> object:
+            found = next(addresses)
+            if isinstance(found, OSError):
+                raise found
+            return found
+
+    monkeypatch.setattr(sip_udp.socket, "socket", Probe)
+    monkeypatch.setattr(sip_udp.time, "monotonic", lambda: now[0])
+    assert [sip_udp.local_address_towards("192.0.2.99") for _ in range(3)] == ["127.0.0.1"] * 3
+    now[0] += 60
+    assert [sip_udp.local_address_towards("192.0.2.99") for _ in range(3)] == ["192.0.2.7"] * 3
