@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -182,18 +183,23 @@ class Baresip:
 
         wait_until(stands_still, seconds, lambda: f"the phone still hears: {before[-2:]} s so far", 0.5)
 
-    def steady_loudness_of(self, tone: float, *, seconds: float = 30) -> float:
-        """Waits until ``tone`` Hz, and little else, was equally loud for two seconds; how loud that is, in dBFS."""
+    def steady_loudness_of(
+        self, tone: float, *, good: Callable[[float], bool] = lambda _decibels: True, seconds: float = 40
+    ) -> float:
+        """Waits until ``tone`` Hz, and little else, was equally loud for two seconds; how loud that is, in dBFS.
+        Loudnesses that are not good are waited out: what a busy browser sends comes in pieces."""
         levels = [-100.0, -100.0]
 
         def steady() -> bool:
             samples, rate = self.heard(last=2.0)
             halves = np.split(samples[: len(samples) // 2 * 2], 2)
             levels[:] = [tone_loudness(each, rate, tone) for each in halves]
-            alone = all(level_of(each, rate, tone) > 0.95 for each in halves)
-            return alone and len(samples) >= 2 * rate and abs(levels[0] - levels[1]) < 0.3
+            alone = len(samples) >= 2 * rate and all(level_of(each, rate, tone) > 0.95 for each in halves)
+            return alone and abs(levels[0] - levels[1]) < 0.3 and good(levels[1])
 
-        wait_until(steady, seconds, lambda: f"{tone} Hz never was steady; the newest two seconds: {levels} dBFS")
+        wait_until(
+            steady, seconds, lambda: f"{tone} Hz never was as it should be; the newest two seconds: {levels} dBFS"
+        )
         return levels[1]
 
     def position(self) -> float:
