@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, case, insert, select, tuple_, update
 
 from dialroom.auth.guesses import Counter, Scope
 from dialroom.auth.keys import ApiKey
@@ -16,7 +17,7 @@ from dialroom.core.events import Event
 from dialroom.core.paging import Page
 from dialroom.store.database import Database
 from dialroom.store.outbox import write_events
-from dialroom.store.paging import delete_oldest, read_page, upserting
+from dialroom.store.paging import delete_oldest, read_page, upserting_in
 from dialroom.store.tables import api_keys, guesses, micros, micros_or_none, moment, moment_or_none
 
 
@@ -68,19 +69,15 @@ class SqlGuesses:
         window: timedelta,
         allowed: Callable[[Sequence[Counter]], bool],
     ) -> tuple[Counter, ...] | None:
-        over = micros(now - window)
-        # Always in the same order, so that two transactions cannot deadlock.
-        rows = [{"scope": scope, "key": key, "window_started": micros(now), "wrong": 1} for scope, key in sorted(keys)]
+        times = {"window_started": micros(now), "over": micros(now - window)}
 
         def work(connection: Connection) -> tuple[Counter, ...] | None:
-            statement = upserting(connection, guesses).values(rows)
-            going = guesses.c.window_started > over
-            counted = {
-                "wrong": case((going, guesses.c.wrong + 1), else_=1),
-                "window_started": case((going, guesses.c.window_started), else_=statement.excluded.window_started),
-            }
-            upsert = statement.on_conflict_do_update(index_elements=["scope", "key"], set_=counted)
-            counters = _counters(connection.execute(upsert.returning(*guesses.c)))
+            count = _counting(connection.dialect.name)
+            # Always in the same order, so that two transactions cannot deadlock.
+            rows = [
+                connection.execute(count, {"scope": s, "key": k, "wrong": 1, **times}).one() for s, k in sorted(keys)
+            ]
+            counters = _counters(rows)
             if allowed([replace(counter, wrong=counter.wrong - 1) for counter in counters]):
                 return counters
             _take_back(connection, counters)
@@ -126,15 +123,33 @@ def _counters(rows: Iterable[Row[Any]]) -> tuple[Counter, ...]:
     return tuple(Counter(row.scope, row.key, row.wrong, moment(row.window_started)) for row in rows)
 
 
-def _take_back(connection: Connection, counted: Sequence[Counter]) -> None:
-    this = and_(
+@cache
+def _counting(dialect: str) -> Any:
+    statement = upserting_in(dialect, guesses)
+    going = guesses.c.window_started > bindparam("over")
+    counted = {
+        "wrong": case((going, guesses.c.wrong + 1), else_=1),
+        "window_started": case((going, guesses.c.window_started), else_=statement.excluded.window_started),
+    }
+    upsert = statement.on_conflict_do_update(index_elements=["scope", "key"], set_=counted)
+    return upsert.returning(*guesses.c)
+
+
+_TAKE_BACK = (
+    update(guesses)
+    .where(
         guesses.c.scope == bindparam("its_scope"),
         guesses.c.key == bindparam("its_key"),
         guesses.c.window_started == bindparam("its_window"),
         guesses.c.wrong > 0,
     )
+    .values(wrong=guesses.c.wrong - 1)
+)
+
+
+def _take_back(connection: Connection, counted: Sequence[Counter]) -> None:
     ordered = sorted(counted, key=lambda each: (each.scope, each.key))
     connection.execute(
-        update(guesses).where(this).values(wrong=guesses.c.wrong - 1),
+        _TAKE_BACK,
         [{"its_scope": c.scope, "its_key": c.key, "its_window": micros(c.window_started)} for c in ordered],
     )

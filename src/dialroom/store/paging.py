@@ -50,7 +50,7 @@ def read_page(
 
 def upserting(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the connection's dialect."""
-    return _upserting(connection.dialect.name, table)
+    return upserting_in(connection.dialect.name, table)
 
 
 def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], fixed: tuple[str, ...] = ()) -> None:
@@ -65,13 +65,14 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], fix
 @cache
 def _upsert(dialect: str, table: Table, columns: tuple[str, ...], fixed: tuple[str, ...]) -> Any:
     """Made once: putting the statement together takes longer than running it."""
-    statement = _upserting(dialect, table)
+    statement = upserting_in(dialect, table)
     kept = ("id", "organisation", *fixed)
     changed = {name: statement.excluded[name] for name in columns if name not in kept}
     return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
-def _upserting(dialect: str, table: Table) -> Any:
+def upserting_in(dialect: str, table: Table) -> Any:
+    """The same for a dialect by its name."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
