@@ -26,6 +26,8 @@ def migrate(engine: Engine) -> bool:
     """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
+            # An index of a large table takes longer than any statement of a call may.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         if current_version(connection) == HEAD:
             return False

@@ -93,3 +93,22 @@ def test_gateways_that_shared_a_username_keep_it_once(engine: Engine) -> None:
     with engine.connect() as connection:
         kept = connection.execute(text("SELECT id, username FROM gateways ORDER BY id")).all()
     assert [tuple(row) for row in kept] == [("gw_a", "trunk"), ("gw_b", "trunk~gw_b"), ("gw_c", None), ("gw_d", "x")]
+
+
+def test_a_migration_may_take_longer_than_a_statement_of_a_call(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic import command
+
+    limits: list[str] = []
+
+    def upgrade(config: Config, _revision: str) -> None:
+        limits.append(config.attributes["connection"].execute(text("SHOW statement_timeout")).scalar_one())
+
+    monkeypatch.setattr(command, "upgrade", upgrade)
+    engine = create_engine(postgres_url, connect_args={"options": "-c statement_timeout=10000"})
+    assert migrate(engine)
+    assert limits == ["0"]
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW statement_timeout")).scalar_one() == "10s"
+    engine.dispose()
