@@ -39,6 +39,9 @@ impl End {
 
     /// Ends the process as one that failed.
     fn fail(&self, reason: String) {
+        if !self.is_due() {
+            error!(reason, "the media process cannot go on");
+        }
         if let Ok(mut failure) = self.0.failure.lock() {
             failure.get_or_insert(reason);
         }

@@ -199,19 +199,18 @@ class MediaClient(MediaPlane):
     async def _ask(self, reader: asyncio.StreamReader, command: Command) -> Answer:
         """The answer to a command before anybody else reads; what comes after it is kept."""
         answer = self._send(command)
-        while not answer.done():
-            try:
+        try:
+            while not answer.done():
                 data = await asyncio.wait_for(reader.read(READ_BYTES), self._timeout)
-                bodies = self._frames.feed(data)
-            except (OSError, TimeoutError, FrameError) as error:
-                raise MediaLost(f"The media process did not answer the hello: {error}") from error
-            if not data:
-                raise MediaLost("The media process closed the link instead of answering the hello")
-            for body in bodies:
-                if answer.done():
-                    self._early.append(body)
-                else:
-                    self._take(body)
+                if not data:
+                    raise MediaLost("The media process closed the link instead of answering the hello")
+                for body in self._frames.feed(data):
+                    if answer.done():
+                        self._early.append(body)
+                    else:
+                        self._take(body)
+        except (OSError, TimeoutError, FrameError) as error:
+            raise MediaLost(f"The media process did not answer the hello: {error}") from error
         return answer.result()
 
     async def _keep(self) -> None:

@@ -158,6 +158,14 @@ async def test_another_media_process_begins_to_count_anew(server: Server, client
     assert client.last_event == 1
 
 
+async def test_who_answers_the_hello_in_another_language_is_no_media_process(
+    server: Server, client: MediaClient
+) -> None:
+    server.tell = lambda message: server.writers[-1].write(frame(b"\xc1"))  # type: ignore[method-assign]
+    with pytest.raises(MediaLost, match="hello"):
+        await client.connect()
+
+
 async def test_a_request_on_its_way_when_the_link_breaks_is_lost(server: Server, client: MediaClient) -> None:
     await client.connect()
 
