@@ -68,6 +68,17 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+class HeadAsGet:
+    """ASGI middleware: every GET works as HEAD too (RFC 9110, 9.1); uvicorn leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
+
+
 def create_app(services: Services, sockets: RoomSockets) -> FastAPI:
     """The application. ``sockets`` holds the browsers; its owner adopts those of an earlier process."""
     app = FastAPI(
@@ -84,6 +95,7 @@ def create_app(services: Services, sockets: RoomSockets) -> FastAPI:
     problem.install(app)
     app.add_middleware(LimitBody)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     if proxies := services.config.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in proxies])
     app.include_router(_api())

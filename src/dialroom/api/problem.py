@@ -155,7 +155,8 @@ def _allowed(request: Request) -> set[str]:
     for path, methods in request.app.openapi()["paths"].items():
         if compile_path(path)[0].match(request.url.path):
             allowed.update(method.upper() for method in methods)
-    return allowed or {"GET"}  # what is not in the description is a page
+    allowed = allowed or {"GET"}  # what is not in the description is a page
+    return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
 def http_error(status: int) -> tuple[str, str]:

@@ -116,12 +116,21 @@ async def test_whatever_is_sent_is_answered_as_described(house: House) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/api/rooms", "GET, POST"),
-        ("/api/gateways/gw_x", "DELETE, GET, PATCH"),
-        ("/api/calls/explain", "GET, POST"),
-        ("/", "GET"),
+        ("/api/rooms", "GET, HEAD, POST"),
+        ("/api/gateways/gw_x", "DELETE, GET, HEAD, PATCH"),
+        ("/api/calls/explain", "GET, HEAD, POST"),
+        ("/", "GET, HEAD"),
+        ("/api/rooms/room_x/end", "POST"),
     ],
 )
 async def test_a_method_that_does_not_work_is_told_which_do(house: House, path: str, allowed: str) -> None:
     answer = await house.api.put(path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/rooms", "/api/nothing"])
+async def test_head_is_answered_like_get_without_the_body(house: House, path: str) -> None:
+    got, head = await house.api.get(path), await house.api.head(path)
+    assert head.content == b""
+    assert head.status_code == got.status_code
+    assert head.headers["content-length"] == got.headers["content-length"]

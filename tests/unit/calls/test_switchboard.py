@@ -459,6 +459,18 @@ async def test_a_bug_in_a_flow_ends_that_call_with_an_apology(
     assert "en/error_hang_up@0" in [clip for leg in [record.leg or ""] for clip in house.media.clips_played(leg)]
 
 
+async def test_a_record_names_no_gateway_of_another_organisation(house: House, caller: SipCaller) -> None:
+    theirs = gateway("secret carrier", "192.0.2.0/24", organisation="org_b")
+    house.gateways.gateways = (theirs, gateway("our carrier", "198.51.100.0/24"))
+    await house.switchboard.desk.gatekeeper.refresh()
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    record = await house.recorded(lambda each: each.trace)
+    assert "our carrier" in repr(record.trace)
+    assert "secret carrier" not in repr(record.trace)
+
+
 async def test_everybody_else_hears_a_tone_when_a_phone_comes_in(house: House, caller: SipCaller) -> None:
     from dialroom.media.protocol import PlayToBridge
 
