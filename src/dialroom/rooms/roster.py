@@ -197,7 +197,7 @@ class Roster:
         self._timers.cancel(("expiry", room.id))
         if live is not None and room.expires_at is not None:
             seconds = (room.expires_at - self._clock.now()).total_seconds()
-            self._timers.start(("expiry", room.id), seconds, lambda: self.end(room.id, "expiry"))
+            self._timers.start(("expiry", room.id), seconds, lambda: self._expire(room.id))
 
     def next_change(self, room_id: str) -> asyncio.Event:
         """Set at the next change of the room: its session began or its settings are others."""
@@ -239,6 +239,12 @@ class Roster:
             await self.part(live, seats, "ended", end=True)
         for seat in seats:
             seat.tell(lambda connection: connection.removed("ended"))
+
+    async def _expire(self, room_id: str) -> None:
+        live = self.by_room.get(room_id)
+        expires_at = live.room.expires_at if live else None
+        if expires_at is not None and expires_at <= self._clock.now():  # else it was put off while the store was away
+            await self.end(room_id, "expiry")
 
     async def _lose(self, participant_id: str) -> None:
         if (live := self._by_participant.get(participant_id)) is None:

@@ -82,6 +82,27 @@ async def test_a_session_ends_when_its_room_expires_even_if_that_was_set_later(
     assert await web.next() == ("removed", "ended")
 
 
+async def test_a_room_that_expired_while_the_store_was_down_and_was_put_off_goes_on(
+    meetings: Meetings,
+    rooms: Rooms,
+    ours: Organisation,
+    clock: ManualClock,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = await rooms.create(ours.id, NewRoom(name="Room", expires_at=clock.now() + timedelta(minutes=5)))
+    await meetings.enter(room, newcomer(), RecordingConnection())
+    with monkeypatch.context() as broken:
+        broken.setattr(store.meetings, "write", unavailable)
+        await clock.advance(300)
+    await rooms.change(ours.id, room.id, expires_at=clock.now() + timedelta(minutes=5))
+    await clock.advance(STORE_RETRY)
+    await rooms.change(ours.id, room.id, name="Later")  # whatever was to be written before is
+    assert meetings.session_of(room.id) is not None
+    await clock.advance(300)
+    await until(lambda: meetings.session_of(room.id) is None)
+
+
 async def test_callers_wait_until_a_host_starts_the_session(
     meetings: Meetings, rooms: Rooms, ours: Organisation
 ) -> None:
