@@ -8,6 +8,7 @@ import pytest
 
 from dialroom.flows.stages import AskingCode, InRoom
 from dialroom.rooms.directory import NewRoom
+from dialroom.rooms.values import Room
 
 from .support.phone import CLIP_SECONDS
 from .support.stage import CODE, CountedGuesses, StorySet, dial_in_number
@@ -83,7 +84,7 @@ async def test_star_gives_no_second_look_at_digits_without_pound(scene: StorySet
     assert asyncio.get_running_loop().time() == scene.settings.pause
 
 
-@pytest.mark.parametrize("rest", ["*", "*999", "*111222334#"])
+@pytest.mark.parametrize("rest", ["*", "*999", "*211222334#"])
 async def test_a_code_that_was_tried_and_taken_back_is_a_wrong_guess(scene: StorySet, rest: str) -> None:
     call = scene.call()
     call.phone.press("111222333" + rest)
@@ -186,6 +187,22 @@ async def test_too_many_guesses_turn_everybody_away_and_look_at_no_code(scene: S
     assert scene.people(room) == []
     ended_by_itself = call.phone.heard[-2].at
     assert ended_by_itself == scene.settings.pause + scene.settings.verdict
+
+
+async def test_digits_are_looked_at_only_where_a_code_may_end(scene: StorySet, monkeypatch: pytest.MonkeyPatch) -> None:
+    await scene.room()
+    looked_at: list[str] = []
+    find = scene.room_store.find_by_code_prefix
+
+    async def noted(organisation: str, digits: str, limit: int) -> tuple[Room, ...]:
+        looked_at.append(digits)
+        return await find(organisation, digits, limit)
+
+    monkeypatch.setattr(scene.room_store, "find_by_code_prefix", noted)
+    call = scene.call()
+    call.phone.press(CODE)
+    await call.phone.is_in_a_bridge()
+    assert looked_at == [CODE[:4], CODE]
 
 
 async def test_a_right_code_is_no_wrong_guess_and_every_look_is_part_of_one_try(scene: StorySet) -> None:

@@ -19,7 +19,7 @@ from dialroom.flows.outage import through_outage
 from dialroom.flows.stages import AskingCode, AskingPin
 from dialroom.media.protocol import PlayItem
 from dialroom.rooms.codes import MIN_CODE
-from dialroom.rooms.values import Room
+from dialroom.rooms.values import CodeMatch, Room
 
 T = TypeVar("T")
 
@@ -32,30 +32,32 @@ class Tries:
 
 
 class Glimpse:
-    """Looks at the digits typed so far, to end an entry that can only mean one room. One row of digits an entry:
-    after ``*`` begins another, only pound or silence ends it."""
+    """Looks at the digits typed so far, where they may be a code, to end an entry that can only mean one room. One row
+    of digits an entry: after ``*`` begins another, only pound or silence ends it."""
 
-    def __init__(self, guesses: Guesses, settled: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(self, guesses: Guesses, look: Callable[[str], Awaitable[CodeMatch]]) -> None:
         self._guesses = guesses
-        self._settled = settled
+        self._look = look
         self._attempt: Attempt | None = None
-        self._refused = False
+        self._next_length = MIN_CODE
         self._seen = ""
 
     async def complete(self, digits: str) -> bool:
         """Whether the entry may end here."""
-        if self._refused or len(digits) < MIN_CODE or not digits.startswith(self._seen):
+        if not 0 < self._next_length <= len(digits) or not digits.startswith(self._seen):
             return False
+        self._next_length = 0
         try:
             if self._attempt is None:
                 self._attempt = await self._guesses.begin(early=True)
-            if self._attempt is not None:
-                self._seen = digits
-                return await self._settled(digits)
+            if self._attempt is None:
+                return False
+            self._seen = digits
+            match = await self._look(digits)
         except StoreUnavailable:
-            pass  # the whole entry is looked at when the database is back
-        self._refused = True
-        return False
+            return False  # the whole entry is looked at when the database is back
+        self._next_length = match.next_length
+        return match.kind == "complete"
 
     async def attempt(self, entered: str) -> Attempt | None:
         """The attempt that what was entered in the end is part of. One that was looked at in vain was wrong."""
@@ -69,14 +71,19 @@ class Glimpse:
 async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) -> Room:
     """Asks until a code is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
 
-    async def settled(digits: str) -> bool:
-        return (await c.rooms.match_code(c.number, digits)).kind == "complete"
+    seen: dict[str, CodeMatch] = {}
+
+    async def look(digits: str) -> CodeMatch:
+        seen.clear()
+        seen[digits] = await c.rooms.match_code(c.number, digits)
+        return seen[digits]
 
     async def find(digits: str) -> Room | None:
-        return (await c.rooms.match_code(c.number, digits)).room
+        match = seen.pop(digits, None) or await c.rooms.match_code(c.number, digits)
+        return match.room
 
     await c.journal.reached(AskingCode(wrong=tries.wrong), "code_asked")
-    room = await _ask(c, tries, "code", prompt, find, settled)
+    room = await _ask(c, tries, "code", prompt, find, look)
     await c.journal.note("code_accepted", room.id)
     return room
 
@@ -98,13 +105,13 @@ async def _ask(
     what: str,
     prompt: list[PlayItem],
     look_up: Callable[[str], Awaitable[T | None]],
-    settled: Callable[[str], Awaitable[bool]] | None = None,
+    look: Callable[[str], Awaitable[CodeMatch]] | None = None,
 ) -> T:
     left = c.settings.entry_limit - (c.clock.now() - c.began).total_seconds()
     limit = asyncio.timeout(max(0.0, left))
     try:
         async with limit:
-            return await _ask_until_right(c, tries, what, prompt, look_up, settled)
+            return await _ask_until_right(c, tries, what, prompt, look_up, look)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -117,11 +124,11 @@ async def _ask_until_right(
     what: str,
     prompt: list[PlayItem],
     look_up: Callable[[str], Awaitable[T | None]],
-    settled: Callable[[str], Awaitable[bool]] | None,
+    look: Callable[[str], Awaitable[CodeMatch]] | None,
 ) -> T:
     silences = 0
     while True:
-        entered, attempt = await _entered(c, prompt, None if settled is None else Glimpse(c.guesses, settled))
+        entered, attempt = await _entered(c, prompt, None if look is None else Glimpse(c.guesses, look))
         if entered:
             found = await _judge(c, tries, what, entered, attempt, look_up)
             if found is not None:

@@ -128,9 +128,10 @@ class Rooms:
         rooms = await self._store.find_by_code_prefix(number.organisation, digits, 2)
         if not rooms:
             return CodeMatch("none")
+        longer = [len(room.code or "") for room in rooms if room.code != digits]
         if rooms[0].code != digits:
-            return CodeMatch("partial")
-        return CodeMatch("complete" if len(rooms) == 1 else "unique", rooms[0])
+            return CodeMatch("partial", next_length=longer[0])
+        return CodeMatch("unique", rooms[0], longer[0]) if longer else CodeMatch("complete", rooms[0])
 
     def check_pin(self, room: Room, pin: str) -> bool:
         """Whether `pin` opens the room, in constant time. A room without PIN is opened by anything."""

@@ -163,8 +163,9 @@ class CodeMatch:
 
     ``none``: no code begins with them. ``partial``: some do, none is exactly this. ``unique``: they are ``room``'s
     code, but a longer code begins with them too, so only ``#`` or silence settles it. ``complete``: they can only mean
-    ``room``.
+    ``room``. ``next_length`` is how many digits the next code has that begins with them and goes on; 0 if none does.
     """
 
     kind: CodeMatchKind
     room: Room | None = None
+    next_length: int = 0

@@ -204,7 +204,10 @@ async def test_digits_mean_a_room_as_soon_as_they_can_mean_no_other(rooms: Rooms
         "8294061571": "none",
     }
     assert all(match.room is None for match in kinds.values())
+    lengths = {"": 0, "4": 4, "471": 4, "5": 0, "47119": 6, "8294061571": 0}
+    assert {digits: match.next_length for digits, match in kinds.items()} == lengths
     unique = await rooms.match_code(number, "4711")
+    assert unique.next_length == 6
     assert (unique.kind, unique.room) == ("unique", short)
     complete = await rooms.match_code(number, "471199")
     assert (complete.kind, complete.room) == ("complete", long)
