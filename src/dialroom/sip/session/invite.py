@@ -144,7 +144,14 @@ def _success(session: Session, outgoing: OutgoingInvite, response: Response, sou
         return
     if outgoing.request is None or len(outgoing.acks) >= _MAX_FORKS:
         return
-    dialog = Dialog.of_response(outgoing.request, response, source=source)
+    try:
+        dialog = Dialog.of_response(outgoing.request, response, source=source)
+    except SipError:
+        # Nothing can be sent in such a dialog, not even its ACK.
+        if session.phase is Phase.CALLING:
+            session.finish(Failed(500, "its answer cannot be understood"), now)
+            session.context.release(session)
+        return
     early = outgoing.early.get(tag)
     if early is not None:
         dialog = msgspec.structs.replace(dialog, local_cseq=max(early.local_cseq, dialog.local_cseq))

@@ -205,3 +205,18 @@ def test_calls_over_a_bad_link_begin_change_and_end_properly(seed: int) -> None:
     assert [type(event) for event in pair.alice.of(caller)][-1] is Ended
     assert [type(event) for event in pair.bob.of(callee)][-1] is Ended
     assert pair.quiet()
+
+
+def test_an_answer_that_founds_no_dialog_fails_the_call() -> None:
+    pair = Pair()
+    pair.passes = lose("200 INVITE")
+    caller = pair.call()
+    pair.run(1)
+    pair.bob.offered[0].accept(ANSWER, pair.now)
+    pair.flush()
+    data = bytes(pair.sent("200 INVITE")[0]).replace(b"\r\n", b"\r\nRecord-Route: <sip:p\x01roxy;lr>\r\n", 1)
+    pair.alice.endpoint.receive(data, Address("udp", "10.0.0.2", 5060), pair.now)
+    pair.flush()
+    assert pair.alice.of(caller)[-1] == Failed(500, "its answer cannot be understood")
+    pair.run(100)
+    assert pair.alice.endpoint.counts["transactions"] == pair.alice.endpoint.counts["sessions"] == 0
