@@ -186,5 +186,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(each) for each in value) or "-"
-    # A database URL may hold a password.
-    return re.sub(r"(://[^:/@]*:).*@", r"\1***@", str(value)) if value not in (None, "") else "-"
+    if value in (None, ""):
+        return "-"
+    # A database URL may hold a password, in front of the host or among its parameters.
+    return re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", re.sub(r"(://[^:/@]*:).*@", r"\1***@", str(value)))

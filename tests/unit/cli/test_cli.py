@@ -86,6 +86,9 @@ def test_secrets_are_not_shown_with_the_configuration(run: Run, tmp_path: Path) 
     assert code == 0
     assert "ush" not in text + said
     assert "postgresql://dialroom:***@db/dialroom" in text
+    (tmp_path / "dialroom.toml").write_text('database_url = "postgresql:///d?host=db&password=hush&sslmode=require"')
+    _, text, _ = run("check-config", "--config", "dialroom.toml")
+    assert "database_url = postgresql:///d?host=db&password=***&sslmode=require" in text
 
 
 @pytest.mark.usefixtures("first_start")
