@@ -49,6 +49,7 @@ def test_every_view_of_the_page_is_accessible(
     browser.sees_tile(PHONE)
     phone.press("*9")
     browser.person(PHONE).get_by_test_id("host-lower-hand").wait_for()
+    assert browser.person(PHONE).inner_text().count(PHONE) == 1
     assert_accessible(browser)
     for panel in ("phone-panel-button", "settings-button"):
         browser.click(panel)
