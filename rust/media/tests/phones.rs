@@ -331,6 +331,23 @@ fn what_is_played_to_one_leg_is_not_heard_by_others_and_the_room_goes_on_quieter
 }
 
 #[test]
+fn what_was_announced_to_nobody_is_not_heard_by_who_comes_later() {
+    let mut world = World::new();
+    world.open_bridge("room");
+    for _ in 0..20 {
+        world.perform(Command::PlayToBridge {
+            bridge: "room".into(),
+            items: vec![PlayItem::Tone { frequency: 2200.0, duration: 2000, level: -15.0 }],
+            except_participant: None,
+        });
+    }
+    world.run(100);
+    let late = world.call_into("room", Phone::new(1, 400.0));
+    world.run(500);
+    assert!(world.phones[late].hears(2200.0) < QUIET);
+}
+
+#[test]
 fn a_loud_prompt_over_a_loud_room_is_not_cut_off_at_full_scale() {
     let mut world = World::new();
     world.open_bridge("room");

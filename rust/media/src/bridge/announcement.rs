@@ -28,6 +28,10 @@ pub(super) struct Announcement {
 impl Bridge {
     /// Plays to everybody but `except`. False if too much plays already.
     pub fn announce(&mut self, playback: Playback, except: Option<Arc<str>>, now: std::time::Instant) -> bool {
+        if self.legs.is_empty() && self.peers == 0 {
+            // Nobody is there to hear it, and whoever comes later is not to hear it then.
+            return true;
+        }
         if self.announcements.len() >= MAX_ANNOUNCEMENTS {
             return false;
         }
