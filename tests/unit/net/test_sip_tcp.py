@@ -83,7 +83,7 @@ async def end(stream: Stream) -> bytes:
 async def test_a_stranger_is_cut_off_however_much_it_pings_and_asks(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sip_tcp, "_STRANGER_TIMEOUT", 0.3)
+    monkeypatch.setattr(sip_tcp, "_STRANGER_TIMEOUT", 1.5)
     stranger = await house.stream()
     assert b" 403 " in await answer(stranger, request("OPTIONS", who="stranger"))
     assert await answer(stranger, PING) == PONG
@@ -91,7 +91,7 @@ async def test_a_stranger_is_cut_off_however_much_it_pings_and_asks(
 
 
 async def test_who_was_let_in_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sip_tcp, "_STRANGER_TIMEOUT", 0.3)
+    monkeypatch.setattr(sip_tcp, "_STRANGER_TIMEOUT", 1.5)
     friend = await house.stream()
     assert b" 200 " in await answer(friend, request("OPTIONS"))
     silent = await house.stream()
