@@ -58,30 +58,33 @@ impl Mix {
         if heard == 1 && gain == Gain::UNITY && limiter.is_relaxed() {
             return self.copy_without(own, out);
         }
-        limiter.limit(&self.without(own, gain)[..self.len.min(out.len())], out);
+        let mut block = self.sum;
+        self.subtract(own, gain, &mut block);
+        limiter.limit(&block[..self.len.min(out.len())], out);
     }
 
     /// Writes what one listener hears while `over` is played to it alone: the sum as by [`render`](Self::render), and
     /// `over` as loud as it is, limited together.
     pub fn render_under(&self, over: &[i16], own: Option<&Mix>, gain: Gain, limiter: &mut Limiter, out: &mut [i16]) {
-        let mut block = self.without(own, gain);
+        let mut block = self.sum;
+        self.subtract(own, gain, &mut block);
         for (sample, &over) in block.iter_mut().zip(over) {
             *sample += i32::from(over);
         }
         limiter.limit(&block[..self.len.min(out.len())], out);
     }
 
-    fn without(&self, own: Option<&Mix>, gain: Gain) -> [i32; MAX_SAMPLES] {
-        let mut block = self.sum;
+    /// Takes `own` off `block`, a copy of the sum, and applies `gain` to what is left.
+    fn subtract(&self, own: Option<&Mix>, gain: Gain, block: &mut [i32; MAX_SAMPLES]) {
+        let block = &mut block[..self.len];
         if let Some(own) = own {
-            for (sample, own) in block[..self.len].iter_mut().zip(&own.sum[..self.len]) {
+            for (sample, own) in block.iter_mut().zip(&own.sum) {
                 *sample -= own;
             }
         }
         if gain != Gain::UNITY {
-            block[..self.len].iter_mut().for_each(|sample| *sample = gain.scale(*sample));
+            block.iter_mut().for_each(|sample| *sample = gain.scale(*sample));
         }
-        block
     }
 
     /// One voice is left and it was `i16`: nothing to limit.

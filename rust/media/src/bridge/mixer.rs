@@ -53,9 +53,10 @@ impl Bridge {
         self.collect_voices(tick, wanted);
         self.advance_announcements(wanted);
         self.mix(wanted);
+        let mut own = Own::new();
         for index in 0..self.legs.len() {
             let key = self.legs[index];
-            guarded(key, tick, |leg, tick| self.send_to(key, leg, tick.outbox));
+            guarded(key, tick, |leg, tick| self.send_to(key, leg, &mut own, tick.outbox));
         }
         self.inject(tick);
         self.drop_ended_announcements(tick.now);
@@ -136,13 +137,13 @@ impl Bridge {
         }
     }
 
-    fn send_to(&mut self, key: LegKey, leg: &mut Leg, outbox: &mut Outbox) {
+    fn send_to(&mut self, key: LegKey, leg: &mut Leg, own: &mut Own, outbox: &mut Outbox) {
         let Some((codec, ptime)) = leg.stream.as_ref().map(|stream| (stream.codec, stream.ptime)) else {
             return;
         };
         let Self { voices, announcements, groups, narrow, wide, ticks, .. } = self;
         let mix = if codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
-        let own = own_voices(key, leg, voices, announcements);
+        let own = own.collect(key, leg, voices, announcements);
         let kind = Kind { codec, ptime, gain: leg.gain };
         if own.is_none() && leg.playback.is_none() {
             match group::find(groups, kind, *ticks, mix) {
@@ -158,7 +159,7 @@ impl Bridge {
         if std::mem::take(&mut leg.shared) {
             resume(leg, groups, kind);
         }
-        render_own(leg, mix, own.as_ref(), outbox);
+        render_own(leg, mix, own, outbox);
         tap(leg.told_tap, leg.stream.as_ref().map(|stream| &stream.told), outbox);
         leg.send_own(outbox);
     }
@@ -183,18 +184,30 @@ impl Bridge {
     }
 }
 
-/// What a leg must not hear: its own voice, and announcements that are not for it. None for most: who only listens
-/// hears all.
-fn own_voices(key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<Mix> {
-    let participant = leg.membership.as_ref().map(|membership| &membership.participant);
-    let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
-    let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
-    let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
-    parts.peek()?;
-    let rate = leg.rate();
-    let mut own = Mix::new(rate.frame_len());
-    parts.for_each(|part| own.add(part.at(rate).samples()));
-    Some(own)
+/// What a leg must not hear: its own voice, and announcements that are not for it. One place for all legs of a tick.
+struct Own {
+    narrow: Mix,
+    wide: Mix,
+}
+
+impl Own {
+    fn new() -> Self {
+        Self { narrow: Mix::new(Rate::Narrow.frame_len()), wide: Mix::new(Rate::Wide.frame_len()) }
+    }
+
+    /// None for most: who only listens hears all.
+    fn collect(&mut self, key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<&Mix> {
+        let participant = leg.membership.as_ref().map(|membership| &membership.participant);
+        let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
+        let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
+        let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
+        parts.peek()?;
+        let rate = leg.rate();
+        let own = if rate == Rate::Narrow { &mut self.narrow } else { &mut self.wide };
+        own.clear();
+        parts.for_each(|part| own.add(part.at(rate).samples()));
+        Some(own)
+    }
 }
 
 /// Makes the leg's own packets begin where the shared ones stopped.
