@@ -57,6 +57,7 @@ PYTHON = {
 RUST = {
     "arrayvec": "Lists of a fixed size without the heap, for the packet path.",
     "aws-lc-rs": "HMAC of the link to a media process elsewhere; the cryptography that str0m brings anyway.",
+    "foldhash": "A quick, seeded hash for what is looked up with every packet.",
     "libc": "System calls `std` has no name for (recvmmsg, sendmmsg, epoll, timers).",
     "opusic-sys": "libopus with its source, linked in; the thin wrapper is ours.",
     "proptest": "Tests with drawn inputs.",

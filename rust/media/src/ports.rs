@@ -45,8 +45,9 @@ const MAX_STALE: usize = 64;
 #[derive(Debug)]
 struct Port {
     pair: PortPair,
-    /// Announced and believed addresses of its legs.
-    sources: HashMap<SocketAddr, LegKey>,
+    /// Announced and believed addresses of its legs. Looked up for each packet, so by a hash that is quick; it is seeded
+    /// by chance, and only a leg of our own gets an address in here.
+    sources: HashMap<SocketAddr, LegKey, foldhash::quality::RandomState>,
     /// Announced and believed RTCP addresses.
     rtcp_sources: HashMap<SocketAddr, LegKey>,
     /// SSRCs of the legs whose source is known.
@@ -63,7 +64,7 @@ struct Port {
 
 impl Port {
     fn new(pair: PortPair) -> Self {
-        let (sources, rtcp_sources, ssrcs) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (sources, rtcp_sources, ssrcs) = (HashMap::default(), HashMap::new(), HashMap::new());
         let (waiting, stale) = (VecDeque::new(), VecDeque::new());
         Self { pair, sources, rtcp_sources, ssrcs, learning: None, waiting, legs: Vec::new(), stale }
     }
