@@ -162,7 +162,8 @@ class Store:
         now, kept = clock.now(), retention or Retention()
         await _in_batches(lambda limit: self.idempotency.prune(now - KEPT, limit))
         await _in_batches(lambda limit: self.guesses.prune(now - WINDOW, limit))
-        await _in_batches(lambda limit: self.webhooks.give_up(now - RETRY_FOR, now, limit))
+        if given_up := await _in_batches(lambda limit: self.webhooks.give_up(now - RETRY_FOR, now, limit)):
+            _log.warning("webhooks.given_up", deliveries=given_up)
         await _in_batches(lambda limit: self.webhooks.prune(now - kept.events, limit))
         await _in_batches(lambda limit: self.calls.prune(now - kept.history, limit))
         await _in_batches(lambda limit: self.meetings.prune(now - kept.history, limit))
@@ -179,6 +180,9 @@ class Store:
             await clock.sleep(every.total_seconds())
 
 
-async def _in_batches(prune: Callable[[int], Awaitable[int]]) -> None:
-    while await prune(_BATCH) == _BATCH:
-        pass
+async def _in_batches(prune: Callable[[int], Awaitable[int]]) -> int:
+    """How many there were in all."""
+    total = 0
+    while (done := await prune(_BATCH)) == _BATCH:
+        total += done
+    return total + done
