@@ -172,7 +172,12 @@ class Server:
 
     async def _link_media(self, running: Sequence[RunningCall], process: MediaProcess | None) -> Snapshot:
         url = process.url if process else _control_url(self.config.media_control)
-        self.media = MediaClient(url, revive=_reviver(process) if process else None)
+        secret = self.config.media_secret
+        self.media = MediaClient(
+            url,
+            revive=_reviver(process) if process else None,
+            secret=secret.get_secret_value() if secret else "",
+        )
         try:
             snapshot = await self.media.connect(events_seen(running), instance_seen(running), hold_events=True)
         except MediaError as error:
@@ -399,6 +404,7 @@ def media_process(config: Config) -> MediaProcess:
         advertise=config.webrtc_addresses,
         rtp_ports=f"{low}-{high}",
         webrtc_port=config.webrtc_port,
+        linger=config.media_linger_seconds,
     )
     return MediaProcess(settings)
 
