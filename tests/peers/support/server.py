@@ -110,7 +110,7 @@ class DialroomServer:
             )
             return READY in out.read_text()
 
-        wait_until(ready, 60, lambda: f"the server never got ready:\n{self.log()}")
+        wait_until(ready, 120, lambda: f"the server never got ready:\n{self.log()}")
         self.said = out.read_text()
         if found := re.search(r"^API key\s+(\S+)", self.said, re.MULTILINE):
             self.key = found[1]
@@ -141,7 +141,7 @@ class DialroomServer:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"the server did not stop:\n{self.log()}") from None
