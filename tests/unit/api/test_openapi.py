@@ -39,6 +39,18 @@ async def test_every_operation_is_described_and_every_error_is_a_problem(house: 
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
+async def test_whatever_takes_an_idempotency_key_may_answer_that_it_was_used(house: House) -> None:
+    paths = (await house.api.get("/api/openapi.json")).json()["paths"]
+    creates = [
+        operation
+        for methods in paths.values()
+        for operation in methods.values()
+        if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
+    ]
+    assert len(creates) == 5
+    assert all("409" in each["responses"] for each in creates)
+
+
 async def test_values_carry_examples(house: House) -> None:
     schemas = (await house.api.get("/api/openapi.json")).json()["components"]["schemas"]
     for name in (

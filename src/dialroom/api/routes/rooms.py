@@ -65,7 +65,7 @@ async def delete_room(room: str, context: Context, tenant: Tenant) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{room}/tokens", status_code=201, tags=["Tokens"], responses=responses(404, 422))
+@router.post("/{room}/tokens", status_code=201, tags=["Tokens"], responses=responses(404, 409, 422))
 async def create_token(
     room: str,
     body: TokenCreate,
