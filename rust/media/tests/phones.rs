@@ -348,6 +348,24 @@ fn what_was_announced_to_nobody_is_not_heard_by_who_comes_later() {
 }
 
 #[test]
+fn an_announcement_ends_with_the_last_who_could_hear_it() {
+    let mut world = World::new();
+    world.open_bridge("room");
+    let first = world.call_into("room", Phone::new(2, 1000.0));
+    world.perform(Command::PlayToBridge {
+        bridge: "room".into(),
+        items: vec![PlayItem::Tone { frequency: 2200.0, duration: 5000, level: -15.0 }],
+        except_participant: None,
+    });
+    world.run(300);
+    assert!(world.phones[first].hears(2200.0) > LOUD / 2.0);
+    world.perform(Command::CloseLeg { leg: "leg 2".into() });
+    let late = world.call_into("room", Phone::new(1, 400.0));
+    world.run(500);
+    assert!(world.phones[late].hears(2200.0) < QUIET);
+}
+
+#[test]
 fn a_loud_prompt_over_a_loud_room_is_not_cut_off_at_full_scale() {
     let mut world = World::new();
     world.open_bridge("room");

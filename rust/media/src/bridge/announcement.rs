@@ -28,7 +28,7 @@ pub(super) struct Announcement {
 impl Bridge {
     /// Plays to everybody but `except`. False if too much plays already.
     pub fn announce(&mut self, playback: Playback, except: Option<Arc<str>>, now: std::time::Instant) -> bool {
-        if self.legs.is_empty() && self.peers == 0 {
+        if self.is_empty() {
             // Nobody is there to hear it, and whoever comes later is not to hear it then.
             return true;
         }
@@ -50,6 +50,14 @@ impl Bridge {
             let rate = if wide { Rate::Wide } else { Rate::Narrow };
             announcement.ended = announcement.playback.fill(announcement.sound.at_mut(rate));
             announcement.sound.convert(rate, wanted);
+        }
+    }
+
+    /// Ends all announcements if nobody is left to hear them.
+    pub(super) fn end_unheard_announcements(&mut self, now: std::time::Instant) {
+        if self.is_empty() {
+            self.announcements.iter_mut().for_each(|announcement| announcement.ended = true);
+            self.drop_ended_announcements(now);
         }
     }
 

@@ -227,6 +227,7 @@ impl Bridge {
     pub fn remove_peer(&mut self, peer: PeerKey, now: Instant) -> Option<Seat> {
         self.microphones.retain(|microphone| microphone.peer != peer);
         self.silence(MemberKey::Peer(peer));
+        self.end_unheard_announcements(now);
         self.router.remove_peer(now, peer)
     }
 

@@ -113,6 +113,12 @@ impl Bridge {
         self.legs.retain(|leg| *leg != key);
         self.silence(MemberKey::Leg(key));
         self.unpublish_phone(key, now);
+        self.end_unheard_announcements(now);
+    }
+
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.legs.is_empty() && self.peers == 0
     }
 
     /// A member is not heard from now on: it left or was muted.

@@ -93,7 +93,7 @@ impl Shard {
 
     /// What there is; version, instance and last event are known outside only. Who is heard is told again.
     fn hello(&mut self) -> Answer {
-        let told = self.bridges.values().filter(|bridge| !bridge.legs.is_empty() || bridge.peers > 0);
+        let told = self.bridges.values().filter(|bridge| !bridge.is_empty());
         self.outbox.events.extend(told.map(|bridge| bridge.speakers_event()));
         self.outbox.events.extend(self.peers.values().map(|peer| peer.slots_event()));
         let bridge_of = |key: Option<BridgeKey>| key.and_then(|key| Some(self.bridges.get(key)?.id.clone()));

@@ -149,7 +149,7 @@ impl Shard {
         let mut broken = std::mem::take(&mut self.broken);
         let Self { legs, bridges, bridges_by_phase, outbox, alone, counters, dirty_bridges, .. } = self;
         for &key in &bridges_by_phase[usize::from(phase)] {
-            let Some(bridge) = bridges.get_mut(key).filter(|b| !b.legs.is_empty() || b.peers > 0) else {
+            let Some(bridge) = bridges.get_mut(key).filter(|bridge| !bridge.is_empty()) else {
                 continue;
             };
             let mut tick = Tick { legs, outbox, broken: &mut broken, now, micros };
