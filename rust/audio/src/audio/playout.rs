@@ -67,8 +67,8 @@ pub struct PlayoutStats {
     pub target_ms: u32,
 }
 
-/// Receiving side of one leg. Its fields lie in this order, what each packet and frame needs side by side: most of the
-/// time goes by with fetching them.
+/// Receiving side of one leg. Its fields lie in this order, what each packet and frame needs side by side, so that few
+/// lines of the caches are touched.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Playout {

@@ -85,7 +85,7 @@ pub struct Stream {
 }
 
 /// One phone leg. Its fields lie in this order: what each packet and each tick needs comes first and together, because
-/// a thousand legs do not fit the caches, and fetching them is most of what a leg costs.
+/// a thousand legs do not fit the caches.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Leg {
