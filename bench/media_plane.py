@@ -14,7 +14,7 @@ from dialroom.media.client import MediaClient
 from dialroom.media.protocol import Codec, ConfigureLeg, JoinLeg, LegMedia, LegOpened, OpenBridge, OpenLeg
 
 CANDIDATES = (ROOT / "src/dialroom/_bin/dialroom-media", ROOT / "rust/target/release/dialroom-media")
-LEGS_PER_SECOND = 200
+LEGS_PER_SECOND = 100
 RTP_PORTS = "21000-25999"
 
 
@@ -47,8 +47,8 @@ class MediaPlane(Subject):
             await self._client.close()
 
     async def open_legs(self, sources: Sequence[str], room_size: int) -> AsyncIterator[str]:
-        """Legs as calls make them: opened, configured, put into the bridge of their room, not faster than twice the
-        calls per second that a server takes. So most legs find a port whose other legs have been heard of."""
+        """Legs as calls make them: opened, configured, put into the bridge of their room, not faster than a
+        server takes calls. So most legs find a port whose other legs have been heard of."""
         assert self._client is not None
         clock = asyncio.get_running_loop().time
         began = clock()

@@ -12,7 +12,7 @@ pub const USAGE: &str = "dialroom-loadgen: RTP load on loopback, for benchmarks
   --legs N        phones (load: default 100; delay: must be even; at most 4000)
   --seconds S     how long is measured (default 3; at most 120). reflect: when it stops by itself
   --warm-up S     load: how long before (default 1)
-  --tick MS       reflect: collects datagrams for so long before it answers (default 2, as the media process does; 0 answers at once)";
+  --tick MS       reflect: collects datagrams for so long before it answers (default 4, as the media process does; 0 answers at once)";
 
 const MOST_LEGS: usize = 4000;
 const LONGEST: f64 = 120.0;
@@ -69,7 +69,7 @@ impl Options {
             legs: 100,
             measured: Duration::from_secs(3),
             warm_up: Duration::from_secs(1),
-            tick: Duration::from_millis(2),
+            tick: Duration::from_millis(4),
         };
         for pair in flags.chunks(2) {
             let [flag, value] = pair else { return Err(format!("{:?} needs a value; see --help", pair[0])) };

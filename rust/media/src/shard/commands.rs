@@ -11,7 +11,7 @@ use crate::bridge::{Bridge, BridgeKey, MAX_ANNOUNCEMENTS};
 use crate::outbox::Token;
 use crate::playback::{Item, MAX_DURATION, MAX_ITEMS, Playback};
 use crate::ports::{LegKey, PortOpener};
-use crate::shard::Shard;
+use crate::shard::{Shard, slot_at};
 
 /// Most bridges of a shard.
 pub const MAX_BRIDGES: usize = 20_000;
@@ -32,7 +32,7 @@ impl Shard {
         self.counters.commands += 1;
         if self.is_idle() {
             // Nothing was due while there was nothing.
-            self.slot = self.clock.micros(now) / 1000;
+            self.slot = slot_at(self.clock.micros(now));
         }
         let name = command.name();
         let result = catch_unwind(AssertUnwindSafe(|| self.carry_out(now, token, command, opener)));

@@ -1,7 +1,8 @@
 //! A shard: all legs, peers and bridges of one packet thread.
 //!
-//! Each bridge, and each leg in no bridge, has one millisecond of every 20 in which it is mixed and sent, so that the
-//! work and the packets of many do not come all at once.
+//! Each bridge, and each leg in no bridge, has one slot of the five in 20 ms in which it is mixed and sent, so that the
+//! work and the packets of many do not come all at once. What phones send is read when a slot begins: sooner would mix
+//! nothing sooner, and fewer, larger batches cost less.
 
 mod commands;
 mod leg_commands;
@@ -32,8 +33,10 @@ use crate::shard::metrics::Counters;
 use crate::shard::peers::{PeerEntry, PeerId};
 use crate::shard::recordings::Recordings;
 
-/// Milliseconds of a tick, each with its own bridges.
-pub const PHASES: usize = 20;
+/// Length of a slot, ms.
+const SLOT_MS: u64 = 4;
+/// Slots of a tick of 20 ms, each with its own bridges.
+pub const PHASES: usize = 5;
 /// A slot that comes later than this is counted, µs.
 const LATE_US: u64 = 5_000;
 
@@ -72,7 +75,7 @@ pub struct Shard {
     /// Legs in no bridge, by phase.
     alone: [Vec<LegKey>; PHASES],
     next_phase: u8,
-    /// The last millisecond that was worked on.
+    /// The last slot that was worked on, from the clock's beginning.
     slot: u64,
     broken: Vec<LegKey>,
     dirty_peers: Vec<PeerId>,
@@ -101,7 +104,7 @@ impl Shard {
             recordings: Recordings::default(),
             alone: Default::default(),
             next_phase: 0,
-            slot: clock.micros(now) / 1000,
+            slot: slot_at(clock.micros(now)),
             broken: Vec::new(),
             dirty_peers: Vec::new(),
             dirty_bridges: Vec::new(),
@@ -116,10 +119,10 @@ impl Shard {
         self.legs.is_empty() && self.peers.is_empty()
     }
 
-    /// Works on every millisecond that has passed since the last call.
+    /// Works on every slot that has begun since the last call.
     pub fn advance(&mut self, now: Instant) {
         let micros = self.clock.micros(now);
-        let slot = micros / 1000;
+        let slot = slot_at(micros);
         let behind = slot.saturating_sub(self.slot);
         if behind > PHASES as u64 {
             // Sound that is 20 ms late is of no use: go on from now.
@@ -130,7 +133,7 @@ impl Shard {
         }
         while self.slot < slot {
             self.slot += 1;
-            if micros - self.slot * 1000 > LATE_US && !self.is_idle() {
+            if micros - self.slot * SLOT_MS * 1000 > LATE_US && !self.is_idle() {
                 self.counters.late_slots += 1;
             }
             self.tick_slot((self.slot % PHASES as u64) as u8, now, micros);
@@ -139,10 +142,11 @@ impl Shard {
         self.settle(now);
     }
 
-    /// When [`Self::advance`] is to be called again. Phones do not mind 2 ms: their packets come in larger batches then.
+    /// When [`Self::advance`] is to be called again: at the next slot, or in the next millisecond for browsers, whose
+    /// packets are forwarded as they come.
     pub fn next_slot(&self, now: Instant) -> Instant {
-        let step = if self.peers.is_empty() { 2 } else { 1 };
-        self.clock.instant((self.clock.micros(now) / 1000 + step) * 1000)
+        let step = if self.peers.is_empty() { SLOT_MS * 1000 } else { 1000 };
+        self.clock.instant((self.clock.micros(now) / step + 1) * step)
     }
 
     fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
@@ -230,7 +234,12 @@ impl Shard {
 
     /// A phase for something new: round and round.
     fn draw_phase(&mut self) -> u8 {
-        self.next_phase = (self.next_phase + 7) % PHASES as u8;
+        self.next_phase = (self.next_phase + 1) % PHASES as u8;
         self.next_phase
     }
+}
+
+/// The slot that a moment lies in, µs since the clock began.
+fn slot_at(micros: u64) -> u64 {
+    micros / (SLOT_MS * 1000)
 }

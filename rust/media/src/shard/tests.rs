@@ -145,7 +145,7 @@ fn a_long_stall_is_counted_and_not_made_up_for() {
     let mut sent = 0;
     shard.outbox.drain_datagrams(|_, datagrams| sent += datagrams.count());
     assert!(sent <= 2, "{sent} packets at once");
-    assert!(shard.metrics()["dialroom_media_skipped_slots_total"] > 9_000.0);
+    assert!(shard.metrics()["dialroom_media_skipped_slots_total"] > 2_000.0);
 }
 
 #[test]
