@@ -195,15 +195,20 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU16, Ordering};
+
     use super::*;
 
     fn sockets(range: PortRange) -> Sockets {
         Sockets::new(Epoll::new().unwrap(), IpAddr::from([127, 0, 0, 1]), range, 0).unwrap()
     }
 
+    /// Where the next test looks for ports: tests run side by side.
+    static NEXT: AtomicU16 = AtomicU16::new(41_000);
+
     /// A range with room for two pairs, all free a moment ago.
     fn free_range() -> PortRange {
-        for low in (41_000..60_000).step_by(4) {
+        while let low @ ..60_000 = NEXT.fetch_add(4, Ordering::Relaxed) {
             if (low..low + 4).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
                 return PortRange { low, high: low + 3 };
             }
