@@ -66,9 +66,12 @@ class Door:
             return Refusal(Rejection(admission.status, ""), admission.reason)
         return self._challenge(admission, facts, now)
 
-    def drops(self, facts: RequestFacts) -> bool:
-        """Whether whoever sent this, malformed or of no call, is to hear nothing."""
-        return isinstance(self._admit(facts), Drop)
+    def drops(self, source: Address) -> bool:
+        """Whether who sends what is malformed or of no call is to hear nothing.
+
+        The hook hears of the sender alone: no request is let in or challenged here.
+        """
+        return isinstance(self._admit(read_facts(None, source)), Drop)
 
     def recall(self, key: tuple[str, ...], now: float) -> Rejection | None:
         """What a request with this key was refused with (status 0: silence), None if it is new."""

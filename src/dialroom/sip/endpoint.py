@@ -273,7 +273,7 @@ class Endpoint:
             return
         key = tuple(request.get(name) or "" for name in ("via", "call-id", "cseq"))
         facts = read_facts(request, source)
-        if self._door.drops(facts):
+        if self._door.drops(source):
             self.dropped += 1
             self._record_refusal(request, facts, key, Rejection(0, error.reason), now)
         else:
@@ -435,7 +435,7 @@ class Endpoint:
 
     def _reject_stray(self, request: Request, source: Address, reason: str) -> None:
         """481 for what belongs to nothing here; silence for those who are to hear nothing."""
-        if self._door.drops(read_facts(request, source)):
+        if self._door.drops(source):
             self.dropped += 1
         else:
             self._reject(request, source, Rejection(481, reason))

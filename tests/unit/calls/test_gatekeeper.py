@@ -8,10 +8,12 @@ from msgspec.structs import replace
 from dialroom.calls.gatekeeper import MANY_CHALLENGED, PATIENCE, REALM, Gatekeeper
 from dialroom.core.clock import Clock
 from dialroom.rooms.values import Gateway
+from dialroom.sip.address import Address
 from dialroom.sip.admission import Admit, Challenge, Drop, Refuse
 from dialroom.sip.facts import RequestFacts
 from tests.support.clock import ManualClock
 from tests.unit.routing.values import gateway
+from tests.unit.sip.pair import make_side
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 
@@ -73,6 +75,23 @@ async def test_who_was_challenged_and_does_not_come_back_gave_up_once() -> None:
     assert keeper.gave_up() == ()
     clock.set(PATIENCE)
     assert keeper.gave_up() == (silent,)
+    assert keeper.gave_up() == ()
+
+
+async def test_who_was_answered_otherwise_was_not_asked_for_credentials() -> None:
+    clock = ManualClock()
+    keeper = await gatekeeper(gateway("trunk", username="acme"), clock=clock)
+    endpoint = make_side("10.0.0.2", admit=keeper.admit).endpoint
+    of_no_call = (
+        b"INVITE sip:1000@10.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=f\r\n"
+        b"To: <sip:b@us>;tag=gone\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:a@192.0.2.9>\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    malformed = of_no_call.replace(b"c1", b"c2").replace(b"Content-Length: 0", b"no colon")
+    for data in (of_no_call, malformed):
+        endpoint.receive(data, Address("udp", "192.0.2.9", 5060), 1.0)
+    assert [send.data.split(b" ")[1] for send in endpoint.take_sends()] == [b"481", b"400"]
+    clock.set(PATIENCE)
     assert keeper.gave_up() == ()
 
 
