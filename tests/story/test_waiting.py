@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from dialroom.flows import dial_in
 from dialroom.flows.stages import Waiting
 
 from .support.stage import CODE, StorySet, at
@@ -23,6 +25,29 @@ async def test_a_room_that_is_not_open_plays_music_until_its_session_starts(scen
     await call.phone.is_in_a_bridge()
     await call.phone.hears("others_one")
     assert call.notes.words[-2:] == ["waiting", "joined"]
+
+
+async def test_a_bug_in_what_is_played_meanwhile_is_logged_and_the_caller_comes_in(
+    scene: StorySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await scene.room(starts_with="host")
+    call = scene.call()
+    failed, bug, logged = asyncio.Event(), RuntimeError("a bug"), []
+
+    async def broken(*_items: object, loop: bool = False) -> None:
+        failed.set()
+        raise bug
+
+    start_playing = call.phone.start_playing
+    monkeypatch.setattr(call.phone, "start_playing", broken)
+    log = SimpleNamespace(error=lambda what, **fields: logged.append((what, fields["exc_info"])))
+    monkeypatch.setattr(dial_in, "_log", log)
+    call.phone.press(CODE)
+    await failed.wait()
+    monkeypatch.setattr(call.phone, "start_playing", start_playing)
+    await scene.browser_joins(room, role="host")
+    await call.phone.is_in_a_bridge()
+    assert logged == [("call.pastime_failed", bug)]
 
 
 async def test_a_room_opens_by_the_clock(scene: StorySet) -> None:

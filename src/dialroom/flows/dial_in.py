@@ -7,15 +7,20 @@ import contextlib
 from datetime import timedelta
 from functools import partial
 
+import structlog
+
 from dialroom.core.errors import NotFound, RoomEnded, RoomFull, RoomLocked, RoomNotOpen
 from dialroom.flows.asking import Tries, ask_for_code, ask_for_pin
 from dialroom.flows.conversation import Conversation, TurnedAwayError
+from dialroom.flows.leg import LegGoneError
 from dialroom.flows.outage import through_outage
 from dialroom.flows.room_keys import RoomLine, seat_again, stay_in_room
 from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Leaving, Stage, Waiting
 from dialroom.media.plane import MediaError
 from dialroom.media.protocol import PlaySilence
 from dialroom.rooms.values import Participant, Room
+
+_log = structlog.get_logger("dialroom.calls")
 
 BEFORE_THE_FIRST_WORD = PlaySilence(duration=300)
 """Carriers open the way to the caller's ear a moment after the answer; what is said earlier is lost."""
@@ -116,7 +121,9 @@ async def _wait_for_opening(c: Conversation, room: Room, seconds: float, *, musi
         raise TurnedAwayError("room_ended", "meeting_ended") from None
     finally:
         pastime.cancel()
-        await asyncio.gather(pastime, return_exceptions=True)
+        (failed,) = await asyncio.gather(pastime, return_exceptions=True)
+        if isinstance(failed, Exception) and not isinstance(failed, LegGoneError):
+            _log.error("call.pastime_failed", call=c.caller.call, exc_info=failed)
     await c.leg.stop()
     c.leg.forget_digits()
 
