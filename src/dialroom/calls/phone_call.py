@@ -78,12 +78,14 @@ class PhoneCall:
         self._over.set()
 
     async def _settle(self) -> None:
-        """While the database is away a call can end without anybody being told: they are, when it is back."""
+        """While the database is away a call can end without anybody being told: they are, when it is back. So is a leg
+        closed that could not be while the media process was out of reach."""
         for _ in range(SETTLE_TRIES):
-            if await self._has_left() and await self.journal.flush():
+            await self.leg.close()
+            if await self._has_left() and await self.journal.flush() and self.leg.closed:
                 return
             await self.conversation.clock.sleep(SETTLE_SECONDS)
-        _log.error("call.never_stored", call=self.id)
+        _log.error("call.never_settled", call=self.id)
 
     async def _has_left(self) -> bool:
         seat = self.journal.record.participant

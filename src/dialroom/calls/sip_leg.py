@@ -280,18 +280,26 @@ class SipLeg:
         self._bridge, self._participant, self._playback = bridge, participant, playback
         self.acted_upon = last_event
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing of it is left in the media process, unless for the next process to take up."""
+        return not self._open or self.handed_over
+
     async def close(self) -> Statistics | None:
-        """Closes the media; returns its last statistics."""
+        """Closes the media; returns its last statistics. To be tried again unless it is `closed` then."""
         self._unlisten()
         for task in self._tasks:
             task.cancel()
-        if not self._open or self.handed_over:
+        if self.closed:
             return None
-        self._open = False
         try:
-            return await self._media.close_leg(self._id)
-        except MediaError:
+            statistics = await self._media.close_leg(self._id)
+        except MediaLost:
             return None
+        except MediaRefused:  # there is no such leg any more
+            statistics = None
+        self._open = False
+        return statistics
 
     # --- signalling --------------------------------------------------------------------------------------------
 

@@ -285,10 +285,15 @@ class Switchboard:
                 self._start(self._put_right(call, state))
 
     async def _put_right(self, call: PhoneCall, state: LegState) -> None:
+        there = (state.bridge, state.participant, state.muted)
         try:
-            seat = self.desk.meetings.participant(call.journal.record.participant or "")
-            if (state.bridge, state.participant, state.muted) != (seat.session, seat.id, seat.muted):
+            while True:  # somebody may be muted while they are joined
+                seat = self.desk.meetings.participant(call.journal.record.participant or "")
+                wanted = (seat.session, seat.id, seat.muted)
+                if there == wanted:
+                    return
                 await call.leg.join(seat.session, seat.id, muted=seat.muted)
+                there = wanted
         except (NotFound, LegGoneError):
             return  # not in a room, or not any more
         except MediaError as error:

@@ -19,6 +19,7 @@ from dialroom.media.protocol import (
     ConfigureLeg,
     JoinLeg,
     LegSilent,
+    OpenBridge,
     OpenLeg,
     SourceRejected,
 )
@@ -515,6 +516,34 @@ async def test_a_caller_muted_while_the_media_process_was_out_of_reach_is_silent
     assert house.switchboard.running == 1
 
 
+async def test_a_caller_unmuted_while_their_leg_is_put_right_is_heard(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    record = await house.recorded(lambda each: each.participant)
+    (leg,) = house.media.legs
+    await until(lambda: house.media.legs[leg].bridge)
+    house.media.lose_link()
+    await house.meetings.set_muted(record.participant or "", True, by="api")
+    await house.meetings.settled()
+    perform = house.media.perform
+
+    async def unmuted_meanwhile(command: Command) -> None:
+        if isinstance(command, OpenBridge):
+            monkeypatch.setattr(house.media, "perform", perform)
+            await house.meetings.set_muted(record.participant or "", False, by="api")
+            await house.meetings.settled()
+        await perform(command)
+
+    monkeypatch.setattr(house.media, "perform", unmuted_meanwhile)
+    house.media.regain_link()
+    await until(lambda: any(join.muted for join in house.media.sent(JoinLeg)))
+    await until(lambda: not house.media.legs[leg].muted)
+
+
 async def test_calls_whose_leg_was_lost_with_the_media_process_are_hung_up(house: House, caller: SipCaller) -> None:
     caller.dial(house.port)
     await caller.answered()
@@ -536,6 +565,24 @@ async def test_a_short_break_of_the_media_link_costs_no_call(house: House, calle
     house.media.regain_link()
     caller.press(CODE)
     await house.recorded(lambda each: each.state == "in_room")
+
+
+async def test_the_leg_of_a_call_that_ended_while_the_media_process_was_out_of_reach_is_closed_when_it_is_back(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phone_call, "SETTLE_SECONDS", 0.01)
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+    house.media.lose_link()
+    caller.invite.bye()
+    await house.recorded(lambda each: each.state == "ended")
+    assert house.media.legs
+    house.media.regain_link()
+    await until(lambda: not house.media.legs)
+    await until(lambda: house.switchboard.running == 0)
 
 
 async def test_room_numbers_lead_straight_in(house: House, caller: SipCaller) -> None:
