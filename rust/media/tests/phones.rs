@@ -117,6 +117,7 @@ fn sound_survives_loss_and_the_loss_is_told() {
 #[test]
 fn a_re_invite_moves_the_port_and_the_old_one_is_a_stranger() {
     let (mut world, one, two) = two_phones();
+    world.run_until_arrived();
     let old = world.phones[one].address;
     world.phones[one].address = SocketAddr::new(old.ip(), 4600);
     world.phones[one].ssrc += 77;
@@ -138,6 +139,7 @@ fn a_re_invite_moves_the_port_and_the_old_one_is_a_stranger() {
 fn a_re_invite_changes_the_codec_without_losing_the_call() {
     let (mut world, one, two) = two_phones();
     for codec in [CodecName::G722, CodecName::Opus, CodecName::Pcma, CodecName::Pcmu] {
+        world.run_until_arrived();
         world.phones[one].change_codec(codec);
         let media = world.phones[one].media();
         world.configure("leg 1", media);

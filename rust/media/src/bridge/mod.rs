@@ -50,7 +50,7 @@ pub struct Bridge {
     pub id: String,
     /// Opaque to us.
     pub tag: String,
-    /// The millisecond of each 20 in which it is mixed.
+    /// The slot of each 20 ms in which it is mixed.
     pub phase: u8,
     /// Phones in it.
     pub legs: Vec<LegKey>,

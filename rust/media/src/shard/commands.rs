@@ -11,7 +11,7 @@ use crate::bridge::{Bridge, BridgeKey, MAX_ANNOUNCEMENTS};
 use crate::outbox::Token;
 use crate::playback::{Item, MAX_DURATION, MAX_ITEMS, Playback};
 use crate::ports::{LegKey, PortOpener};
-use crate::shard::{Shard, slot_at};
+use crate::shard::{Shard, emptiest, slot_at};
 
 /// Most bridges of a shard.
 pub const MAX_BRIDGES: usize = 20_000;
@@ -119,7 +119,7 @@ impl Shard {
             return Err(Refusal::new(RefusalCode::NoCapacity, format!("There are {MAX_BRIDGES} bridges already")));
         }
         tracing::info!(bridge = id, "bridge opened");
-        let phase = self.draw_phase();
+        let phase = emptiest(&self.bridges_by_phase);
         let key = self.bridges.insert(Box::new(Bridge::new(id.clone(), tag, phase)));
         self.bridges_by_phase[usize::from(phase)].push(key);
         self.bridge_ids.insert(id, key);

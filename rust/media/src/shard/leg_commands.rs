@@ -12,8 +12,8 @@ use crate::latch::Latch;
 use crate::leg::{Leg, Membership, StreamSeed};
 use crate::playback::Playback;
 use crate::ports::{LegKey, PortOpener, PortPair, canonical};
-use crate::shard::Shard;
 use crate::shard::commands::check_id;
+use crate::shard::{Shard, emptiest};
 
 /// Most legs of a shard.
 pub const MAX_LEGS: usize = 20_000;
@@ -173,7 +173,7 @@ impl Shard {
     }
 
     fn stand_alone(&mut self, key: LegKey) {
-        let phase = self.draw_phase();
+        let phase = emptiest(&self.alone);
         self.alone[usize::from(phase)].push(key);
     }
 

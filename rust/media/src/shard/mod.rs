@@ -74,7 +74,6 @@ pub struct Shard {
     recordings: Recordings,
     /// Legs in no bridge, by phase.
     alone: [Vec<LegKey>; PHASES],
-    next_phase: u8,
     /// The last slot that was worked on, from the clock's beginning.
     slot: u64,
     broken: Vec<LegKey>,
@@ -103,7 +102,6 @@ impl Shard {
             clips: HashMap::new(),
             recordings: Recordings::default(),
             alone: Default::default(),
-            next_phase: 0,
             slot: slot_at(clock.micros(now)),
             broken: Vec::new(),
             dirty_peers: Vec::new(),
@@ -142,11 +140,12 @@ impl Shard {
         self.settle(now);
     }
 
-    /// When [`Self::advance`] is to be called again: at the next slot, or in the next millisecond for browsers, whose
-    /// packets are forwarded as they come.
+    /// When [`Self::advance`] is to be called again: at the next slot, even if that has begun already, or in the next
+    /// millisecond for browsers, whose packets are forwarded as they come.
     pub fn next_slot(&self, now: Instant) -> Instant {
-        let step = if self.peers.is_empty() { SLOT_MS * 1000 } else { 1000 };
-        self.clock.instant((self.clock.micros(now) / step + 1) * step)
+        let slot = (self.slot + 1) * SLOT_MS * 1000;
+        let millisecond = (self.clock.micros(now) / 1000 + 1) * 1000;
+        self.clock.instant(if self.peers.is_empty() { slot } else { slot.min(millisecond) })
     }
 
     fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
@@ -231,12 +230,12 @@ impl Shard {
         (self.config.entropy)(&mut bytes);
         u32::from_ne_bytes(bytes)
     }
+}
 
-    /// A phase for something new: round and round.
-    fn draw_phase(&mut self) -> u8 {
-        self.next_phase = (self.next_phase + 1) % PHASES as u8;
-        self.next_phase
-    }
+/// The phase for something new: the emptiest.
+fn emptiest<T>(phases: &[Vec<T>; PHASES]) -> u8 {
+    let lengths = phases.iter().map(Vec::len);
+    (0..).zip(lengths).min_by_key(|(_, length)| *length).map_or(0, |(phase, _)| phase)
 }
 
 /// The slot that a moment lies in, µs since the clock began.

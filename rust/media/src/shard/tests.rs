@@ -7,7 +7,7 @@ use dialroom_rtc::{Certificate, PeerConfig};
 
 use crate::outbox::{Socket, Token};
 use crate::ports::{PortId, PortOpener, PortPair};
-use crate::shard::{Shard, ShardConfig};
+use crate::shard::{PHASES, Shard, ShardConfig};
 
 struct Ports;
 
@@ -131,6 +131,40 @@ fn a_phone_is_told_an_address_of_its_own_family() {
             signalling_address: None,
         };
         assert!(matches!(perform(&mut shard, now, open), Answer::LegOpened { address, .. } if address == ours));
+    }
+}
+
+#[test]
+fn a_slot_that_began_while_the_one_before_was_worked_on_is_not_waited_for() {
+    let now = Instant::now();
+    let mut shard = shard(now);
+    perform(&mut shard, now, Command::OpenBridge { bridge: "b".into(), tag: String::new() });
+    call(&mut shard, now, "a", 4000);
+    shard.advance(now);
+    let due = shard.next_slot(now);
+    assert!(due > now);
+    assert_eq!(shard.next_slot(due + Duration::from_millis(1)), due);
+}
+
+#[test]
+fn meetings_are_spread_over_all_slots_however_many_phones_each_has() {
+    for phones in 0..=4 {
+        let now = Instant::now();
+        let mut shard = shard(now);
+        for meeting in 0..2 * PHASES {
+            let leg = |n| format!("leg {meeting} {n}");
+            for n in 0..phones {
+                let (leg, tag) = (leg(n), String::new());
+                let (remote_address, remote_rtp_port, signalling_address) = (None, None, None);
+                let open = Command::OpenLeg { leg, tag, remote_address, remote_rtp_port, signalling_address };
+                assert!(matches!(perform(&mut shard, now, open), Answer::LegOpened { .. }));
+            }
+            perform(&mut shard, now, Command::OpenBridge { bridge: format!("b{meeting}"), tag: String::new() });
+            for n in 0..phones {
+                perform(&mut shard, now, Command::CloseLeg { leg: leg(n) });
+            }
+        }
+        assert!(shard.bridges_by_phase.iter().all(|bridges| bridges.len() == 2), "{phones} phones each");
     }
 }
 

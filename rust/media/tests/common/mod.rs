@@ -186,6 +186,12 @@ impl World {
         panic!("it did not come to be in ten seconds");
     }
 
+    /// Runs until nothing is on its way to a phone.
+    pub fn run_until_arrived(&mut self) {
+        let server = std::net::IpAddr::from(SERVER);
+        self.run_until(|world| world.network.iter().all(|datagram| datagram.destination.ip() == server));
+    }
+
     /// Runs so long and forgets what phones heard before.
     pub fn listen(&mut self, milliseconds: u64) {
         for phone in &mut self.phones {
