@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dialroom_protocol::{Answer, Event};
+use dialroom_protocol::Event;
 
 use crate::ports::PortId;
 
@@ -110,12 +110,8 @@ pub struct Outbox {
     entries: Vec<Entry>,
     /// Packets for ICE-TCP connections.
     pub stream_packets: Vec<StreamPacket>,
-    /// ICE-TCP connections to close.
-    pub streams_to_close: Vec<SocketAddr>,
     /// What happened.
     pub events: Vec<Event>,
-    /// Answers to commands that had none at once.
-    pub answers: Vec<(Token, Answer)>,
     /// For the recorder.
     pub taps: Vec<Tap>,
 }
