@@ -45,11 +45,9 @@ def behind_nat(said: str, seen: str) -> bool:
     """Whether a peer that calls itself `said` and is seen at `seen` can only be reached the way it came: an address of
     its own network, private or shared behind a carrier's NAT, seen from outside."""
     inner, outer = ip_literal(said), ip_literal(seen)
-    return inner is not None and outer is not None and _inside(inner) and not _inside(outer)
-
-
-def _inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return address.is_private or address in _SHARED
+    if inner is None or outer is None or outer.is_private:
+        return False
+    return inner.is_private or (inner in _SHARED and outer not in _SHARED)
 
 
 def wire_host(host: str) -> str:
