@@ -154,6 +154,7 @@ class Transactions:
         """Give up an INVITE without a final response: "Proceeding" has no timer that would (§17.1.1.2)."""
         if isinstance(handle, ClientEntry) and handle.machine.state in (State.CALLING, State.PROCEEDING):
             self.clients.pop(handle.key, None)
+            handle.machine.abandon()
 
     def receive_response(self, response: Response, source: Address, now: float) -> bool:
         """Give a response to its transaction; False when there is none."""

@@ -150,6 +150,7 @@ def _success(session: Session, outgoing: OutgoingInvite, response: Response, sou
         # Nothing can be sent in such a dialog, not even its ACK.
         if session.phase is Phase.CALLING:
             session.finish(Failed(500, "its answer cannot be understood"), now)
+        if session.dialog is None:
             session.context.release(session)
         return
     early = outgoing.early.get(tag)

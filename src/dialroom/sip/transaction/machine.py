@@ -55,6 +55,10 @@ class Machine:
             return []
         return [Fail("transport"), *self._terminate()]
 
+    def abandon(self) -> None:
+        """End at once, and send nothing more."""
+        self._enter(State.TERMINATED)
+
     def _enter(self, state: State, **timers: float) -> None:
         """Change state; timers of the old one stop, those given start."""
         self.state = state

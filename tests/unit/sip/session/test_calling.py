@@ -8,6 +8,7 @@ import pytest
 
 from dialroom.sip.address import Address
 from dialroom.sip.errors import LocalError
+from dialroom.sip.message import Request
 from dialroom.sip.session.events import (
     Acknowledged,
     Answered,
@@ -219,4 +220,19 @@ def test_an_answer_that_founds_no_dialog_fails_the_call() -> None:
     pair.flush()
     assert pair.alice.of(caller)[-1] == Failed(500, "its answer cannot be understood")
     pair.run(100)
+    assert pair.alice.endpoint.counts["transactions"] == pair.alice.endpoint.counts["sessions"] == 0
+
+
+def test_a_call_given_up_is_forgotten_also_when_its_answer_founds_no_dialog() -> None:
+    pair = Pair()
+    pair.passes = lambda message: isinstance(message, Request)
+    caller = pair.call()
+    pair.run(0.1)
+    caller.cancel(pair.now)
+    pair.bob.offered[0].accept(ANSWER, pair.now)
+    pair.flush()
+    data = bytes(pair.sent("200 INVITE")[0]).replace(b"\r\n", b"\r\nRecord-Route: <sip:p\x01roxy;lr>\r\n", 1)
+    pair.alice.endpoint.receive(data, Address("udp", "10.0.0.2", 5060), pair.now)
+    pair.run(100)
+    assert pair.alice.of(caller) == [Ended("we gave up calling", "local")]
     assert pair.alice.endpoint.counts["transactions"] == pair.alice.endpoint.counts["sessions"] == 0

@@ -186,3 +186,15 @@ def test_a_call_that_is_lost_while_an_offer_waits_leaves_nothing() -> None:
     assert pair.sent("487 INVITE")
     pair.run(100)
     assert pair.quiet()
+
+
+def test_a_change_of_ours_is_not_sent_again_once_the_peer_has_hung_up() -> None:
+    pair = Pair()
+    caller, callee = pair.connected()
+    pair.passes = lose("INVITE")
+    callee.reinvite(OTHER, pair.now)
+    caller.bye(None, pair.now)
+    pair.run(100)
+    assert isinstance(pair.bob.of(callee)[-1], Ended)
+    assert len(pair.sent("INVITE", pair.bob)) == 1
+    assert pair.quiet()
