@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dialroom_audio::audio::clip::Clip;
 use dialroom_protocol::{
@@ -102,6 +102,7 @@ pub struct Door {
     listener: Listener,
     channels: Channels,
     secret: Option<Secret>,
+    hello_within: Duration,
     open: Arc<AtomicUsize>,
     last: ConnectionId,
 }
@@ -109,7 +110,8 @@ pub struct Door {
 impl Door {
     /// A door that nobody came through yet; with a `secret`, who comes has to know it.
     pub fn new(listener: Listener, channels: Channels, secret: Option<Secret>) -> Self {
-        Self { listener, channels, secret, open: Arc::new(AtomicUsize::new(0)), last: 0 }
+        let open = Arc::new(AtomicUsize::new(0));
+        Self { listener, channels, secret, hello_within: HELLO_WITHIN, open, last: 0 }
     }
 
     /// Accepts connections for ever.
@@ -129,13 +131,14 @@ impl Door {
         if self.open.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
             return warn!("too many control connections; one is closed");
         }
-        if let Err(error) = stream.prepare().and_then(|()| stream.wait_at_most(Some(HELLO_WITHIN))) {
+        if let Err(error) = stream.prepare() {
             return warn!(%error, "a control connection cannot be used");
         }
         self.last += 1;
         let place = Place::take(&self.open);
-        let (channels, secret) = (self.channels.clone(), self.secret.clone());
-        let reader = Reader { connection: self.last, stream, channels, secret, challenge: None, greeted: false };
+        let (connection, channels, secret) = (self.last, self.channels.clone(), self.secret.clone());
+        let hello_by = Instant::now() + self.hello_within;
+        let reader = Reader { connection, stream, channels, secret, hello_by, challenge: None, greeted: false };
         let started = std::thread::Builder::new().name(format!("control {}", self.last)).spawn(move || {
             reader.run();
             drop(place);
@@ -167,6 +170,7 @@ struct Reader {
     stream: Stream,
     channels: Channels,
     secret: Option<Secret>,
+    hello_by: Instant,
     challenge: Option<String>,
     greeted: bool,
 }
@@ -187,6 +191,9 @@ impl Reader {
         let mut frames = FrameReader::default();
         let mut buffer = vec![0; 64 * 1024];
         loop {
+            if let Err(reason) = self.limit_wait() {
+                return reason;
+            }
             match self.stream.read(&mut buffer) {
                 Ok(0) => return "closed by the control plane".to_owned(),
                 Ok(count) => frames.feed(&buffer[..count]),
@@ -199,6 +206,17 @@ impl Reader {
             if !self.greeted && frames.waiting() > MAX_BEFORE_HELLO {
                 return "too much before the hello".to_owned();
             }
+        }
+    }
+
+    /// However often something comes: the time for the hello is not extended by it.
+    fn limit_wait(&self) -> Result<(), String> {
+        if self.greeted {
+            return Ok(());
+        }
+        match self.hello_by.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err("no hello in time".to_owned()),
+            left => self.stream.wait_at_most(Some(left)).map_err(|error| error.to_string()),
         }
     }
 
@@ -440,6 +458,18 @@ mod tests {
             assert!(matches!(process.link.recv().unwrap(), ToLink::Gone(1)), "nothing came before");
             assert!(process.commands.try_recv().is_err());
         }
+    }
+
+    #[test]
+    fn who_goes_on_saying_anything_but_hello_does_not_keep_its_place() {
+        let mut process = Process::new();
+        process.door.hello_within = Duration::from_millis(100);
+        let mut stream = process.connect();
+        let request = encode_request(&Request { id: 7, command: Command::GetChallenge {} }).unwrap();
+        let mut is_answered =
+            || stream.write_all(&request).is_ok() && stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0);
+        assert!((0..1_000_000).any(|_| !is_answered()), "it is still open");
+        assert!(matches!(process.link.recv().unwrap(), ToLink::Gone(1)));
     }
 
     #[test]
