@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dialroom.core.answers import KeptAnswer
@@ -99,15 +99,9 @@ class SqlRooms:
         return self.value(row) if row else None
 
     async def find_by_code_prefix(self, organisation: str, digits: str, limit: int) -> tuple[Room, ...]:
-        # A range, so that the index serves it: digits sort below ":".
         query = (
             select(rooms)
-            .where(
-                rooms.c.organisation == organisation,
-                rooms.c.dial_in,
-                rooms.c.code >= digits,
-                rooms.c.code < digits + ":",
-            )
+            .where(rooms.c.organisation == organisation, rooms.c.dial_in, _begins_with(digits))
             .order_by(func.length(rooms.c.code), rooms.c.code)
             .limit(limit)
         )
@@ -118,7 +112,7 @@ class SqlRooms:
         shorter = [code[:length] for length in range(1, len(code))]
         query = select(rooms.c.code).where(
             rooms.c.organisation == organisation,
-            or_((rooms.c.code >= code) & (rooms.c.code < code + ":"), rooms.c.code.in_(shorter)),
+            or_(_begins_with(code), rooms.c.code.in_(shorter)),
         )
         return tuple(await self._database.read(lambda c: c.execute(query).scalars().all()))
 
@@ -380,6 +374,15 @@ def number_value(row: Row[Any]) -> Number:
         room=row.room,
         created_at=moment(row.created_at),
     )
+
+
+def _begins_with(digits: str) -> ColumnElement[bool]:
+    """A range, so that the index serves it. Of digits only: how others sort among them depends on the language in which
+    the database sorts."""
+    least = digits.rstrip("9")
+    if not least:
+        return rooms.c.code >= digits
+    return (rooms.c.code >= digits) & (rooms.c.code < f"{least[:-1]}{int(least[-1]) + 1}")
 
 
 def _room_conflict(error: IntegrityError) -> Conflict:

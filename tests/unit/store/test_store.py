@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import create_engine, select, text
 
 from dialroom.auth.guesses import Counter, Scope
 from dialroom.auth.idempotency import IdempotencyRecord
@@ -353,6 +353,25 @@ async def test_the_first_start_makes_all_one_needs_and_the_second_nothing(any_st
     assert match.room == first.room
     assert await any_store.first_start(clock) is None
     assert await any_store.organisations.list() == (first.organisation,)
+
+
+async def test_a_code_is_found_by_its_first_digits_in_whatever_language_the_database_sorts(
+    migrated_postgres_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    engine = create_engine(migrated_postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text('ALTER TABLE rooms ALTER COLUMN code TYPE text COLLATE "en-x-icu"'))
+    engine.dispose()
+    store = await Store.open(migrated_postgres_url, tmp_path, EventBus())
+    await store.organisations.create(OURS)
+    rooms = Rooms(store.rooms, clock)
+    for code in ("4711", "471199", "9912", "99129"):
+        await rooms.create(OURS.id, NewRoom(name=code, code=code))
+    kinds = {digits: (await rooms.match_code(_number(), digits)).kind for digits in ("47", "4711", "47119", "99", "98")}
+    assert kinds == {"47": "partial", "4711": "unique", "47119": "partial", "99": "partial", "98": "none"}
+    assert set(await store.rooms.codes_related_to(OURS.id, "47119")) == {"4711", "471199"}
+    assert set(await store.rooms.codes_related_to(OURS.id, "99")) == {"9912", "99129"}
+    await store.close()
 
 
 async def test_two_first_starts_at_once_make_one_organisation(store: Store, clock: ManualClock) -> None:
