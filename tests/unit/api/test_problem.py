@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dialroom.api.limits import MAX_BODY_BYTES
+from dialroom.api.wire.common import MAX_LEVELS
 
 from .conftest import House
 
@@ -116,6 +117,19 @@ async def test_what_is_no_json_is_not_kept_as_something_else(house: House, numbe
     answer = await house.api.post("/api/rooms", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "body.metadata"
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_metadata_too_deep_to_be_given_back_is_not_taken(house: House, method: str) -> None:
+    metadata: object = 1
+    for _ in range(MAX_LEVELS - 1):
+        metadata = [metadata]
+    room = await house.room(metadata={"a": metadata})
+    assert room["metadata"] == {"a": metadata}
+    path = "/api/rooms" if method == "POST" else f"/api/rooms/{room['id']}"
+    answer = await house.api.request(method, path, json={"name": "x", "metadata": {"a": [metadata]}})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.metadata")
+    assert "32 levels" in answer.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(

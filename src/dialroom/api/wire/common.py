@@ -31,6 +31,9 @@ def _written_out(value: Any) -> Any:
     raise ValueError("write the time as 2026-11-21T12:00:00Z")
 
 
+MAX_LEVELS = 32
+"""Of metadata. What goes deeper than some 250 could be read, and not be written into an answer."""
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), Field(examples=["2026-11-21T12:00:00Z"])]
 """A time that is sent to us."""
 
@@ -54,8 +57,18 @@ def _country(code: str) -> str:
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
+    if _deeper_than(MAX_LEVELS, value):
+        raise ValueError(f"at most {MAX_LEVELS} levels of objects and lists")
     json.dumps(value, allow_nan=False)  # Python's parser takes NaN and Infinity, which are no JSON
     return value
+
+
+def _deeper_than(levels: int, value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(levels):
+        inside = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+        level = [each for each in inside if isinstance(each, dict | list)]
+    return bool(level)
 
 
 Line = Annotated[str, AfterValidator(_line)]
