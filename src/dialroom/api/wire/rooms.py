@@ -37,7 +37,7 @@ class RoomCreate(Taken):
     starts_with: StartsWith = Field(default="anyone", description="Who may begin a session; others wait until then.")
     guests: bool = Field(default=True, description="Whether the room page lets in anyone who has the link.")
     metadata: Metadata = Field(
-        default_factory=dict, description="Yours, at most 4 kB in 32 levels; we only keep it.", examples=[{"ticket": 42}]
+        default_factory=dict, description="Yours, at most 4 kB, 32 levels; we only keep it.", examples=[{"ticket": 42}]
     )
 
 
