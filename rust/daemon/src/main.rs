@@ -44,6 +44,8 @@ use crate::worker::{ToWorker, Work, Worker};
 
 /// Commands that wait for the packet thread before the control plane has to.
 const WAITING_COMMANDS: usize = 1024;
+/// How often another port for browsers is tried where the system chooses it.
+const MORE_TRIES: usize = 10;
 /// How long a browser that lost its connection may take to come back.
 const DISCONNECT_GRACE: Duration = Duration::from_secs(600);
 
@@ -100,13 +102,7 @@ fn run(config: &Config) -> Result<(), String> {
     let now = Instant::now();
 
     let waker = Arc::new(Waker::new().map_err(internal)?);
-    let epoll = Epoll::new().map_err(internal)?;
-    epoll.watch(&*waker, number::WAKER).map_err(internal)?;
-    let (mut sockets, web_rtc_port) = bind_media(epoll, config)?;
-    let tcp = SocketAddr::new(config.rtp_address, web_rtc_port);
-    let streams = Streams::new(tcp, sockets.epoll(), now).map_err(|error| {
-        format!("TCP port {web_rtc_port} cannot be used for browsers: {error}; choose --webrtc-port")
-    })?;
+    let (sockets, streams, web_rtc_port) = tried(config.webrtc_port, || bind_media(config, &waker, now))?;
     let listener = Listener::bind(&config.control)?;
 
     let (to_worker, inbox) = sync_channel::<ToWorker>(WAITING_COMMANDS);
@@ -145,15 +141,27 @@ fn run(config: &Config) -> Result<(), String> {
     result
 }
 
-fn bind_media(epoll: Epoll, config: &Config) -> Result<(Sockets, u16), String> {
+/// UDP and TCP have one number for browsers. Where the system chooses it for UDP, TCP may not have it: then another is
+/// tried.
+fn tried<T>(port: u16, bind: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    let again = if port == 0 { MORE_TRIES } else { 0 };
+    (0..again).fold(bind(), |bound, _| bound.or_else(|_| bind()))
+}
+
+fn bind_media(config: &Config, waker: &Waker, now: Instant) -> Result<(Sockets, Streams, u16), String> {
+    let internal = |error: io::Error| format!("the system refused: {error}");
+    let epoll = Epoll::new().map_err(internal)?;
+    epoll.watch(waker, number::WAKER).map_err(internal)?;
     let (address, port) = (config.rtp_address, config.webrtc_port);
-    let sockets = Sockets::new(epoll, address, config.rtp_ports, port).map_err(|error| {
+    let mut sockets = Sockets::new(epoll, address, config.rtp_ports, port).map_err(|error| {
         format!(
             "UDP port {port} at {address} cannot be used for browsers: {error}; choose --webrtc-port or --rtp-address"
         )
     })?;
-    let port = sockets.web_rtc_address().map_err(|error| error.to_string())?.port();
-    Ok((sockets, port))
+    let port = sockets.web_rtc_address().map_err(internal)?.port();
+    let streams = Streams::new(SocketAddr::new(address, port), sockets.epoll(), now)
+        .map_err(|error| format!("TCP port {port} cannot be used for browsers: {error}; choose --webrtc-port"))?;
+    Ok((sockets, streams, port))
 }
 
 fn start_recorder(channels: &Channels) -> Result<Recorder, String> {
@@ -224,4 +232,23 @@ fn tell_ready(config: &Config, url: &str, web_rtc_port: u16) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_port_that_the_system_chose_and_that_is_taken_is_exchanged_for_another_and_ours_is_not() {
+        let calls = Cell::new(0);
+        let bind = || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 { Err(format!("taken {}", calls.get())) } else { Ok(calls.get()) }
+        };
+        assert_eq!(tried(0, bind), Ok(3));
+        calls.set(0);
+        assert_eq!(tried(7882, bind), Err("taken 1".to_owned()));
+        assert_eq!(calls.get(), 1);
+    }
 }
