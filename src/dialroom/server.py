@@ -242,7 +242,7 @@ class Server:
         except OSError as error:
             where = f"{config.sip_host}:{config.sip_port}"
             raise ConfigError(
-                f"SIP cannot listen on {where}: {os.strerror(error.errno or 0)}.",
+                f"SIP cannot listen on {where}: {_said_of(error)}.",
                 "Stop the other program that does, or set `sip_port` (DIALROOM_SIP_PORT) to another port.",
             ) from error
         self._closing.push_async_callback(self.sip.close)
@@ -270,7 +270,7 @@ class Server:
             listening = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
             raise ConfigError(
-                f"HTTP cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.",
+                f"HTTP cannot listen on {host}:{port}: {_said_of(error)}.",
                 "Stop the other program that does, or set `http_port` (DIALROOM_HTTP_PORT) to another port.",
             ) from error
         self._closing.callback(listening.close)
@@ -407,6 +407,11 @@ def media_process(config: Config) -> MediaProcess:
         linger=config.media_linger_seconds,
     )
     return MediaProcess(settings)
+
+
+def _said_of(error: OSError) -> str:
+    """What the system says, without what asyncio and socket add. It has no positive number for unknown names."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 async def _started(starting: Awaitable[bool]) -> None:

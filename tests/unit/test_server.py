@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -74,6 +75,13 @@ async def test_a_taken_http_port_is_named_with_what_to_do(folder: Path) -> None:
     with busy_port() as taken, pytest.raises(ConfigError, match=r"HTTP cannot listen on 127\.0\.0\.1") as refused:
         await Server(config(folder, http_port=taken.getsockname()[1])).start()
     assert "DIALROOM_HTTP_PORT" in refused.value.fix
+
+
+async def test_a_name_that_leads_nowhere_is_said_to_be_unknown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = OSError(socket.EAI_NONAME, "Name or service not known (while attempting to bind)")
+    monkeypatch.setattr(socket, "create_server", Mock(side_effect=unknown))
+    with pytest.raises(ConfigError, match=r"HTTP cannot listen on nowhere:0: Name or service not known"):
+        await Server(config(folder, http_host="nowhere")).start()
 
 
 @pytest.mark.usefixtures("_media_is_built")
