@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def test_nothing_needs_to_be_configured() -> None:
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Config.model_fields.items() if not field.description] == []
+
+
+def test_every_setting_does_something() -> None:
+    source = Path(__file__).parents[2] / "src" / "dialroom"
+    text = "\n".join(path.read_text("utf-8") for path in source.rglob("*.py") if path.name != "config.py")
+    read_as = {"database_url": "database", "public_url": "base_url"}
+    unread = [name for name in Config.model_fields if not re.search(rf"config\.{read_as.get(name, name)}\b", text)]
+    assert unread == []
 
 
 def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
