@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from dialroom.flows.stages import AskingCode, InRoom
+from dialroom.flows.stages import AskingCode, AskingPin, InRoom
 from dialroom.rooms.directory import NewRoom
 from dialroom.rooms.values import Room
 
 from .support.phone import CLIP_SECONDS
-from .support.stage import CODE, CountedGuesses, StorySet, dial_in_number
+from .support.stage import CODE, PIN, CountedGuesses, StorySet, dial_in_number
 
 
 async def test_the_right_code_leads_into_the_room(scene: StorySet) -> None:
@@ -123,6 +123,17 @@ async def test_three_wrong_codes_are_goodbye(scene: StorySet) -> None:
     assert call.phone.hung_up == "wrong_code"
     assert call.phone.prompts[-2:] == ["try_again_later", "goodbye"]
     assert scene.guesses.wrongs == 3
+
+
+async def test_wrong_codes_and_pins_are_kept_for_another_process(scene: StorySet) -> None:
+    room = await scene.room(pin=PIN)
+    call = scene.call()
+    call.phone.press("111222333#")
+    await call.phone.hears("wrong_code")
+    assert call.notes.stage == AskingCode(wrong=1)
+    call.phone.press(CODE + "#000000#")
+    await call.phone.hears("wrong_code", times=2)
+    assert call.notes.stage == AskingPin(room=room.id, wrong=2)
 
 
 async def test_the_first_word_waits_for_the_way_to_open_and_hanging_up_for_the_last_word_to_arrive(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from dialroom.core.errors import StoreUnavailable
 from dialroom.flows.conversation import Attempt, Conversation, Guesses, TurnedAwayError
@@ -26,9 +28,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Tries:
-    """Wrong entries so far in this call."""
+    """Wrong entries so far in this call, and the stage they are kept in for another process."""
 
     wrong: int = 0
+    stage: AskingCode | AskingPin = field(default_factory=AskingCode)
 
 
 class Glimpse:
@@ -82,7 +85,8 @@ async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) ->
         match = seen.pop(digits, None) or await c.rooms.match_code(c.number, digits)
         return match.room
 
-    await c.journal.reached(AskingCode(wrong=tries.wrong), "code_asked")
+    tries.stage = AskingCode(wrong=tries.wrong)
+    await c.journal.reached(tries.stage, "code_asked")
     room = await _ask(c, tries, "code", prompt, find, look)
     await c.journal.note("code_accepted", room.id)
     return room
@@ -94,7 +98,8 @@ async def ask_for_pin(c: Conversation, room: Room, tries: Tries) -> None:
     async def check(digits: str) -> bool | None:
         return c.rooms.check_pin(room, digits) or None
 
-    await c.journal.reached(AskingPin(room=room.id, wrong=tries.wrong), "pin_asked")
+    tries.stage = AskingPin(room=room.id, wrong=tries.wrong)
+    await c.journal.reached(tries.stage, "pin_asked")
     await _ask(c, tries, "pin", c.voice.say("enter_pin"), check)
     await c.journal.note("pin_accepted")
 
@@ -179,7 +184,8 @@ async def _judge(
     if found is not None:
         return found
     tries.wrong += 1
-    await c.journal.note(f"{what}_wrong", f"try {tries.wrong} of {c.settings.tries}")
+    tries.stage = replace(tries.stage, wrong=tries.wrong)
+    await c.journal.reached(tries.stage, f"{what}_wrong", f"try {tries.wrong} of {c.settings.tries}")
     await _until(verdict_at)
     if tries.wrong >= c.settings.tries:
         raise TurnedAwayError(f"wrong_{what}", "try_again_later")
