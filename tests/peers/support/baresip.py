@@ -102,11 +102,15 @@ class Baresip:
                 return self
             except ConnectionRefusedError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
+                    self._end()
                     raise AssertionError(f"baresip did not start: {(self.folder / 'log').read_text()}") from None
                 time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(5)
@@ -171,17 +175,9 @@ class Baresip:
 
     def hears_no(self, tone: float, *, seconds: float = 30) -> None:
         """Waits until a whole second of what the phone hears has nothing of ``tone`` Hz."""
-        wait_until(lambda: self._share(tone) < 0.004, seconds, lambda: f"the phone never stopped hearing {tone} Hz")
-
-    def hears_nothing_more(self, *, seconds: float = 30) -> None:
-        """Waits until nothing comes any more for half a second, not even silence."""
-        before = [-1.0]
-
-        def stands_still() -> bool:
-            before.append(self.position())
-            return before[-1] == before[-2]
-
-        wait_until(stands_still, seconds, lambda: f"the phone still hears: {before[-2:]} s so far", 0.5)
+        wait_until(
+            lambda: 0 <= self._share(tone) < 0.004, seconds, lambda: f"the phone never stopped hearing {tone} Hz"
+        )
 
     def steady_loudness_of(
         self, tone: float, *, good: Callable[[float], bool] = lambda _decibels: True, seconds: float = 40

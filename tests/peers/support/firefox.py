@@ -92,9 +92,14 @@ class Firefox:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._connected, 30, lambda: f"Firefox did not start:\n{(self._folder / 'log').read_text()}")
-        self._read()
-        self._do("WebDriver:NewSession", capabilities={})
+        try:
+            wait_until(self._connected, 60, lambda: f"Firefox did not start:\n{(self._folder / 'log').read_text()}")
+            self._read()
+            self._do("WebDriver:NewSession", capabilities={})
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,21 +147,23 @@ class Firefox:
         self._do("WebDriver:Navigate", url="about:blank")
 
     def lose_socket(self) -> None:
-        """The room's WebSocket breaks; a new one comes through."""
+        """The room's WebSocket breaks; returns when the page is connected by another one."""
+        sockets = self.value("window.sockets.length")
         self.run("window.sockets.forEach((socket) => socket.close(3000))")
+        self.until(f"window.sockets.length > {sockets} && window.dialroom.state === 'connected'", 30)
 
     # --- what is asserted --------------------------------------------------------------------------------------------
 
     def hears(self, tone: float, *, share: float = 0.5) -> None:
         """Waits until what it plays is mostly ``tone`` Hz."""
         wait_until(
-            lambda: self.wait_for(f"window.shareOfTone({tone})") >= share, 15, lambda: f"Firefox never heard {tone} Hz"
+            lambda: self.wait_for(f"window.shareOfTone({tone})") >= share, 30, lambda: f"Firefox never heard {tone} Hz"
         )
 
     def sees_moving(self, test_id: str, participant: str) -> None:
         """Waits until the picture in this participant's tile, or that of their screen, moves."""
         video = f"document.querySelector('[data-testid={test_id}][aria-label^={participant}] video')"
-        self.until(f"{video}?.mozPaintedFrames > 10 && {video}.videoWidth > 0", 20)
+        self.until(f"{video}?.mozPaintedFrames > 10 && {video}.videoWidth > 0", 30)
 
     def until(self, expression: str, seconds: float) -> None:
         """Waits until this is true in the page."""
@@ -189,7 +196,7 @@ class Firefox:
             found[:] = [element[ELEMENT] for element in elements]
             return bool(found)
 
-        wait_until(there, 15, lambda: f"Firefox shows no {selector}")
+        wait_until(there, 30, lambda: f"Firefox shows no {selector}")
         return found[0]
 
     def _connected(self) -> bool:

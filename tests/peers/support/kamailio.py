@@ -33,6 +33,8 @@ loadmodule "siputils.so"
 loadmodule "textops.so"
 loadmodule "xlog.so"
 modparam("rr", "enable_double_rr", 1)
+# Send it at once: a test has it wait beside its INVITE in the server's socket, where it cannot come too late.
+modparam("tm", "cancel_b_method", 2)
 
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{
@@ -73,7 +75,11 @@ class Kamailio:
         command = [PROGRAM, "-DD", "-E", "-f", "kamailio.cfg", "-Y", str(self._folder), "-m", "16", "-M", "4"]
         with (self._folder / "log").open("w") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
-        wait_until(self._listens, 20, lambda: f"Kamailio does not listen:\n{self.log()}")
+        try:
+            wait_until(self._listens, 20, lambda: f"Kamailio does not listen:\n{self.log()}")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

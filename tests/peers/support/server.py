@@ -110,7 +110,11 @@ class DialroomServer:
             )
             return READY in out.read_text()
 
-        wait_until(ready, 120, lambda: f"the server never got ready:\n{self.log()}")
+        try:
+            wait_until(ready, 120, lambda: f"the server never got ready:\n{self.log()}")
+        except BaseException:
+            self.stop()
+            raise
         self.said = out.read_text()
         if found := re.search(r"^API key\s+(\S+)", self.said, re.MULTILINE):
             self.key = found[1]
@@ -144,6 +148,7 @@ class DialroomServer:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
+                self._end_media()
                 raise AssertionError(f"the server did not stop:\n{self.log()}") from None
         self._end_media()
 
