@@ -29,7 +29,6 @@ BINARY_VARIABLE = "DIALROOM_MEDIA_BINARY"
 START_SECONDS = 15.0
 STOP_SECONDS = 5.0
 PROBE_SECONDS = 3.0
-LOG_ROTATE_BYTES = 20 * 1024 * 1024
 
 
 class MediaProcessError(Exception):
@@ -176,10 +175,7 @@ class MediaProcess:
         logger.info("The media process %d is ready on UDP and TCP port %s", child.pid, ready.get("webrtc_port"))
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        log_file = self._settings.log_file
-        if log_file.exists() and log_file.stat().st_size > LOG_ROTATE_BYTES:
-            log_file.replace(log_file.with_suffix(".log.1"))
-        with log_file.open("ab") as log:
+        with self._settings.log_file.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own binary
                 command,
                 stdin=subprocess.DEVNULL,
