@@ -6,7 +6,7 @@ be reached; nothing was changed then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -61,9 +61,17 @@ class NumberStore(Protocol):
     async def page(self, organisation: str, cursor: str | None, limit: int | None) -> Page[Number]: ...
 
     async def create(self, number: Number, answer: KeptAnswer | None = None) -> None:
-        """With the answer to its request, in one transaction. Raises NumberTaken, IdempotencyInProgress."""
+        """With the answer to its request, in one transaction.
 
-    async def change(self, number: Number) -> None: ...
+        Raises NumberTaken, NotFound for a room that is not there, and IdempotencyInProgress.
+        """
+
+    async def change(self, organisation: str, number: str, change: Callable[[Number], Number]) -> Number:
+        """Read, change and write in one transaction.
+
+        Raises NotFound, also for a room that is not there, and what `change` raises, which then has changed nothing.
+        """
+        ...
 
     async def delete(self, organisation: str, number: str) -> None: ...
 
@@ -82,8 +90,12 @@ class GatewayStore(Protocol):
         Raises Conflict for a username that any gateway has already, whoever's it is, and IdempotencyInProgress.
         """
 
-    async def change(self, gateway: Gateway) -> None:
-        """Raises NotFound, Conflict."""
+    async def change(self, organisation: str, gateway: str, change: Callable[[Gateway], Gateway]) -> Gateway:
+        """Read, change and write in one transaction.
+
+        Raises NotFound, Conflict, and what `change` raises, which then has changed nothing.
+        """
+        ...
 
     async def delete(self, organisation: str, gateway: str) -> None: ...
 

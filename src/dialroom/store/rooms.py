@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -152,9 +153,10 @@ class SqlRooms:
         query = delete(rooms).where(rooms.c.organisation == organisation, rooms.c.id == room)
         pointing = update(numbers).where(numbers.c.organisation == organisation, numbers.c.room == room)
 
-        def work(connection: Any) -> int:
+        def work(connection: Connection) -> int:
+            deleted = connection.execute(query).rowcount  # first: from now on no number can be led there
             connection.execute(pointing.values(room=None))
-            return int(connection.execute(query).rowcount)
+            return deleted
 
         deleted = await self._database.write(work)
         self._dialled.changed()
@@ -242,6 +244,7 @@ class SqlNumbers:
         values = number_row(number)
 
         def work(connection: Connection) -> None:
+            _check_room(connection, number)
             connection.execute(insert(numbers), values)
             keep_answer(connection, self._vault, answer)
 
@@ -251,23 +254,30 @@ class SqlNumbers:
             raise NumberTaken(f"The number {number.number} is already set up.") from error
         self._dialled.changed()
 
-    async def change(self, number: Number) -> None:
-        query = update(numbers).where(numbers.c.organisation == number.organisation, numbers.c.id == number.id)
-        values = number_row(number)
-        try:
-            changed = await self._database.write(lambda c: c.execute(query.values(values)).rowcount)
-        except IntegrityError as error:
-            raise NumberTaken(f"The number {number.number} is already set up.") from error
+    async def change(self, organisation: str, number: str, change: Callable[[Number], Number]) -> Number:
+        this = (numbers.c.organisation == organisation) & (numbers.c.id == number)
+
+        def work(connection: Connection) -> Number:
+            row = connection.execute(select(numbers).where(this).with_for_update()).one_or_none()
+            if row is None:
+                raise _no_number(number)
+            before = number_value(row)
+            after = change(before)
+            if after.room != before.room:
+                _check_room(connection, after)
+            connection.execute(update(numbers).where(this).values(number_row(after)))
+            return after
+
+        changed = await self._database.write(work)
         self._dialled.changed()
-        if changed == 0:
-            raise NotFound(f"There is no number {number.id!r}.")
+        return changed
 
     async def delete(self, organisation: str, number: str) -> None:
         query = delete(numbers).where(numbers.c.organisation == organisation, numbers.c.id == number)
         deleted = await self._database.write(lambda c: c.execute(query).rowcount)
         self._dialled.changed()
         if deleted == 0:
-            raise NotFound(f"There is no number {number!r}.")
+            raise _no_number(number)
 
 
 class SqlGateways:
@@ -304,15 +314,21 @@ class SqlGateways:
         except IntegrityError as error:
             raise _username_taken() from error
 
-    async def change(self, gateway: Gateway) -> None:
-        query = update(gateways).where(gateways.c.organisation == gateway.organisation, gateways.c.id == gateway.id)
-        values = self._row(gateway)
+    async def change(self, organisation: str, gateway: str, change: Callable[[Gateway], Gateway]) -> Gateway:
+        this = (gateways.c.organisation == organisation) & (gateways.c.id == gateway)
+
+        def work(connection: Connection) -> Gateway:
+            row = connection.execute(select(gateways).where(this).with_for_update()).one_or_none()
+            if row is None:
+                raise NotFound(f"There is no gateway {gateway!r}.")
+            after = change(self._value(row))
+            connection.execute(update(gateways).where(this).values(self._row(after)))
+            return after
+
         try:
-            changed = await self._database.write(lambda c: c.execute(query.values(values)).rowcount)
+            return await self._database.write(work)
         except IntegrityError as error:
             raise _username_taken() from error
-        if changed == 0:
-            raise NotFound(f"There is no gateway {gateway.id!r}.")
 
     async def delete(self, organisation: str, gateway: str) -> None:
         query = delete(gateways).where(gateways.c.organisation == organisation, gateways.c.id == gateway)
@@ -374,6 +390,19 @@ def number_value(row: Row[Any]) -> Number:
         room=row.room,
         created_at=moment(row.created_at),
     )
+
+
+def _no_number(number: str) -> NotFound:
+    return NotFound(f"There is no number {number!r}.", "Use the number's `id`.")
+
+
+def _check_room(connection: Connection, number: Number) -> None:
+    """Raises NotFound unless the room the number leads into is there, and stays until this transaction is over."""
+    if number.room is None:
+        return
+    query = select(rooms.c.id).where(rooms.c.organisation == number.organisation, rooms.c.id == number.room)
+    if connection.execute(query.with_for_update(read=True, key_share=True)).one_or_none() is None:
+        raise NotFound(f"There is no room {number.room!r}.")
 
 
 def _begins_with(digits: str) -> ColumnElement[bool]:

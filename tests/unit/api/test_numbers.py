@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from .conftest import House
 
 
@@ -88,3 +90,32 @@ async def test_a_gateway_is_not_changed_into_one_that_lets_nobody_or_everybody_i
         assert answer.json()["errors"][0]["field"] == f"body.{field}"
     assert (await house.api.get(path)).json() == made
     assert (await house.api.patch("/api/gateways/gw_nobody", json={"name": "x"})).status_code == 404
+
+
+async def test_two_changes_of_one_number_or_gateway_at_once_both_hold(house: House) -> None:
+    number = (await house.api.post("/api/numbers", json={"number": "+12025550100"})).json()
+    body = {"name": "Carrier", "addresses": ["198.51.100.0/24"]}
+    gateway = (await house.api.post("/api/gateways", json=body)).json()
+    for path, first, second in (
+        (f"/api/numbers/{number['id']}", {"language": "es"}, {"dial_in": False}),
+        (f"/api/gateways/{gateway['id']}", {"region": "US"}, {"addresses": ["203.0.113.0/24"]}),
+    ):
+        before = (await house.api.get(path)).json()
+        answers = await asyncio.gather(house.api.patch(path, json=first), house.api.patch(path, json=second))
+        assert [each.status_code for each in answers] == [200, 200]
+        assert (await house.api.get(path)).json() == before | first | second
+
+
+async def test_a_number_leads_into_no_room_that_is_not_there(house: House) -> None:
+    wrong = {"room": "room_nobody"}
+    made = await house.api.post("/api/numbers", json={"number": "+12025550100", **wrong})
+    assert (made.status_code, made.json()["code"]) == (404, "not_found")
+    number = (await house.api.post("/api/numbers", json={"number": "+12025550100"})).json()
+    changed = await house.api.patch(f"/api/numbers/{number['id']}", json=wrong)
+    assert (changed.status_code, changed.json()["code"]) == (404, "not_found")
+    room = (await house.room())["id"]
+    led = await house.api.patch(f"/api/numbers/{number['id']}", json={"room": room})
+    assert (led.status_code, led.json()["room"]) == (200, room)
+    for method in (house.api.patch, house.api.delete):
+        gone = await method("/api/numbers/num_nobody", **({"json": {}} if method == house.api.patch else {}))
+        assert (gone.status_code, gone.json()["fix"]) == (404, "Use the number's `id`.")

@@ -91,8 +91,8 @@ async def test_a_change_of_a_number_holds_for_the_next_call(store: Store, ours: 
     assert await store.numbers.dialled("1000") == ()
     await store.numbers.create(number)
     assert await store.numbers.dialled("1000") == (number,)
-    changed = replace(number, dial_in=False)
-    await store.numbers.change(changed)
+    changed = await store.numbers.change(ours.id, number.id, lambda before: replace(before, dial_in=False))
+    assert not changed.dial_in
     assert await store.numbers.dialled("1000") == (changed,)
     await store.numbers.delete(ours.id, number.id)
     assert await store.numbers.dialled("1000") == ()

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -151,9 +152,9 @@ async def test_one_organisation_finds_nothing_of_another(filled: Store, clock: M
         filled.rooms.delete(other, room.id),
         filled.rooms.change(replace(room, organisation=other)),
         filled.numbers.delete(other, number.id),
-        filled.numbers.change(replace(number, organisation=other)),
+        filled.numbers.change(other, number.id, lambda before: before),
         filled.gateways.delete(other, gateway.id),
-        filled.gateways.change(replace(gateway, organisation=other)),
+        filled.gateways.change(other, gateway.id, lambda before: before),
     ):
         with pytest.raises(NotFound):
             await change
@@ -166,8 +167,8 @@ async def test_a_number_is_set_up_once_per_organisation(filled: Store) -> None:
     with pytest.raises(NumberTaken):
         await filled.numbers.create(_number())
     assert set(await filled.numbers.dialled("+12025550176")) == {mine, theirs}
-    changed = replace(mine, dial_in=False)
-    await filled.numbers.change(changed)
+    changed = await filled.numbers.change(OURS.id, mine.id, lambda before: replace(before, dial_in=False))
+    assert changed == replace(mine, dial_in=False)
     assert await filled.numbers.list(OURS.id) == (changed,)
     await filled.numbers.delete(OURS.id, mine.id)
     assert await filled.numbers.list(OURS.id) == ()
@@ -247,7 +248,62 @@ async def test_of_gateways_made_at_once_with_one_username_one_is_made(filled: St
     other = _gateway("Other", "other")
     await filled.gateways.create(other)
     with pytest.raises(Conflict):
-        await filled.gateways.change(replace(other, username="trunk"))
+        await filled.gateways.change(OURS.id, other.id, lambda before: replace(before, username="trunk"))
+
+
+async def test_of_changes_at_once_none_is_lost(filled: Store) -> None:
+    number, gateway = _number(), _gateway("Trunk", "trunk")
+    await filled.numbers.create(number)
+    await filled.gateways.create(gateway)
+    await asyncio.gather(
+        *(
+            filled.numbers.change(OURS.id, number.id, lambda before: replace(before, display=before.display + "+"))
+            for _ in range(10)
+        ),
+        *(
+            filled.gateways.change(OURS.id, gateway.id, lambda before: replace(before, name=before.name + "+"))
+            for _ in range(10)
+        ),
+    )
+    assert await filled.numbers.find(OURS.id, number.id) == replace(number, display=number.display + 10 * "+")
+    assert await filled.gateways.find(OURS.id, gateway.id) == replace(gateway, name="Trunk" + 10 * "+")
+
+
+async def test_a_change_that_is_refused_changes_nothing(filled: Store) -> None:
+    def refuse(_: object) -> Gateway:
+        raise Conflict
+
+    gateway = _gateway("Trunk", "trunk")
+    await filled.gateways.create(gateway)
+    with pytest.raises(Conflict):
+        await filled.gateways.change(OURS.id, gateway.id, refuse)
+    assert await filled.gateways.list() == (gateway,)
+
+
+async def test_a_number_leads_only_into_a_room_that_is_there(filled: Store, clock: ManualClock) -> None:
+    rooms = Rooms(filled.rooms, clock)
+    number, theirs = _number(), await rooms.create(THEIRS.id, NewRoom(name="Theirs"))
+    await filled.numbers.create(number)
+    for room in ("room_gone", theirs.id):
+        with pytest.raises(NotFound, match="room"):
+            await filled.numbers.create(replace(_number("1000"), room=room))
+        with pytest.raises(NotFound, match="room"):
+            await filled.numbers.change(OURS.id, number.id, partial(replace, room=room))
+    assert await filled.numbers.list(OURS.id) == (number,)
+
+
+async def test_no_number_is_led_into_a_room_that_is_just_deleted(filled: Store, clock: ManualClock) -> None:
+    rooms, number = Rooms(filled.rooms, clock), _number()
+    await filled.numbers.create(number)
+    for _ in range(20):
+        room = await rooms.create(OURS.id, NewRoom(name="Room"))
+        led, _ = await asyncio.gather(
+            filled.numbers.change(OURS.id, number.id, partial(replace, room=room.id)),
+            filled.rooms.delete(OURS.id, room.id),
+            return_exceptions=True,
+        )
+        assert isinstance(led, Number | NotFound)
+        assert await filled.numbers.find(OURS.id, number.id) == number
 
 
 async def test_calls_are_listed_by_what_is_asked(filled: Store) -> None:

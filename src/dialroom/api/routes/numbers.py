@@ -36,8 +36,6 @@ async def create_number(
 
     async def create(answer: Answer[NumberGiven]) -> NumberGiven:
         number = _as_dialled(body.number)
-        if body.room is not None:
-            await context.rooms.read(tenant, body.room)
         made = Number(
             id=new_id("num"),
             organisation=tenant,
@@ -73,17 +71,13 @@ async def read_number(number: str, context: Context, tenant: Tenant) -> NumberGi
 async def change_number(number: str, body: NumberChange, context: Context, tenant: Tenant) -> NumberGiven:
     """Change what becomes of calls to a number."""
     changes = body.changes()
-    if changes.get("room") is not None:
-        await context.rooms.read(tenant, changes["room"])
-    changed = replace(await _number(context, tenant, number), **changes)
-    await context.numbers.change(changed)
+    changed = await context.numbers.change(tenant, number, lambda before: replace(before, **changes))
     return NumberGiven.model_validate(changed)
 
 
 @router.delete("/numbers/{number}", status_code=204, tags=["Numbers"], responses=responses(404))
 async def delete_number(number: str, context: Context, tenant: Tenant) -> Response:
     """Calls to this number are refused from now on."""
-    await _number(context, tenant, number)
     await context.numbers.delete(tenant, number)
     return Response(status_code=204)
 
@@ -135,15 +129,14 @@ async def change_gateway(gateway: str, body: GatewayChange, context: Context, te
         changes["addresses"] = tuple(_network(text) for text in changes["addresses"])
     if "username" in changes and changes["username"] is None:
         changes.setdefault("password", None)
-    changed = _checked(replace(await _gateway(context, tenant, gateway), **changes))
-    await context.gateways.change(changed)
-    return _gateway_given(changed)
+    return _gateway_given(
+        await context.gateways.change(tenant, gateway, lambda before: _checked(replace(before, **changes)))
+    )
 
 
 @router.delete("/gateways/{gateway}", status_code=204, tags=["Gateways"], responses=responses(404))
 async def delete_gateway(gateway: str, context: Context, tenant: Tenant) -> Response:
     """Its calls are those of a stranger from now on; running ones go on."""
-    await _gateway(context, tenant, gateway)
     await context.gateways.delete(tenant, gateway)
     return Response(status_code=204)
 
