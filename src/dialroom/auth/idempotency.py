@@ -48,7 +48,8 @@ class IdempotencyStore(Protocol):
     ) -> IdempotencyRecord | None:
         """Insert the record and return None, or return the one that is there.
 
-        One that started before `expired`, or before `abandoned` without having been finished, is replaced.
+        One that started before `expired`, or before `abandoned` without having been finished, is replaced. Raises
+        IdempotencyInProgress where others take the key and give it up again all the time.
         """
 
     async def finish(self, answer: KeptAnswer) -> None:

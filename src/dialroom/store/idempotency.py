@@ -15,6 +15,9 @@ from dialroom.store.paging import delete_oldest, upserting
 from dialroom.store.tables import idempotency_keys, micros, moment
 from dialroom.store.vault import Vault
 
+_TRIES = 3
+"""On PostgreSQL a key that kept ours out may be given up before it is read: then ours is tried again."""
+
 
 class SqlIdempotency:
     """`IdempotencyStore`."""
@@ -36,9 +39,13 @@ class SqlIdempotency:
             connection.execute(delete(idempotency_keys).where(this, stale))
             statement = upserting(connection, idempotency_keys).on_conflict_do_nothing()
             taken = statement.returning(idempotency_keys.c.key)
-            if connection.execute(taken, _idempotency_row(record)).one_or_none() is not None:
-                return None
-            return self._value(connection.execute(select(idempotency_keys).where(this)).one())
+            for _ in range(_TRIES):
+                if connection.execute(taken, _idempotency_row(record)).one_or_none() is not None:
+                    return None
+                there = connection.execute(select(idempotency_keys).where(this)).one_or_none()
+                if there is not None:
+                    return self._value(there)
+            raise IdempotencyInProgress
 
         return await self._database.write(work)
 

@@ -116,6 +116,6 @@ async def test_a_number_leads_into_no_room_that_is_not_there(house: House) -> No
     room = (await house.room())["id"]
     led = await house.api.patch(f"/api/numbers/{number['id']}", json={"room": room})
     assert (led.status_code, led.json()["room"]) == (200, room)
-    for method in (house.api.patch, house.api.delete):
-        gone = await method("/api/numbers/num_nobody", **({"json": {}} if method == house.api.patch else {}))
+    path = "/api/numbers/num_nobody"
+    for gone in (await house.api.patch(path, json={}), await house.api.delete(path)):
         assert (gone.status_code, gone.json()["fix"]) == (404, "Use the number's `id`.")

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, delete, event, insert
 
 from dialroom.auth.idempotency import ABANDONED_AFTER, KEPT, Idempotency, Replay
 from dialroom.core.answers import KeptAnswer
+from dialroom.core.bus import EventBus
 from dialroom.core.errors import DialroomError, IdempotencyInProgress, IdempotencyMismatch, Invalid
 from dialroom.rooms.values import Organisation
 from dialroom.store.store import Store
+from dialroom.store.tables import idempotency_keys, micros
 from tests.support.clock import ManualClock
 
 REQUEST = ("POST", "/api/rooms", b'{"name":"Room"}')
@@ -92,3 +98,67 @@ async def test_a_key_must_be_short_visible_text(idempotency: Idempotency, ours: 
         await idempotency.begin(ours.id, key, *REQUEST)
     assert isinstance(refused.value, DialroomError)
     assert refused.value.field == "Idempotency-Key"
+
+
+@pytest.fixture
+async def shared(migrated_postgres_url: str, tmp_path: Path, organisation: Organisation) -> AsyncIterator[Store]:
+    """A store on a database in which others write at the same time."""
+    store = await Store.open(migrated_postgres_url, tmp_path, EventBus())
+    await store.organisations.create(organisation)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def elsewhere(migrated_postgres_url: str) -> Iterator[Engine]:
+    """Another process's way to that database."""
+    engine = create_engine(migrated_postgres_url)
+    yield engine
+    engine.dispose()
+
+
+def _after_each(store: Store, beginning: str, then: Callable[[], None]) -> None:
+    """Calls `then` after each statement of the store that begins like this."""
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(beginning):
+            then()
+
+    event.listen(store._database.engine, "after_cursor_execute", executed)
+
+
+async def test_a_key_given_up_while_it_is_asked_for_is_free(
+    shared: Store, elsewhere: Engine, organisation: Organisation, clock: ManualClock
+) -> None:
+    idempotency = Idempotency(shared.idempotency, clock)
+    assert await idempotency.begin(organisation.id, "k", *REQUEST) is None
+    gone: list[int] = []
+
+    def give_up() -> None:
+        if not gone:
+            with elsewhere.begin() as connection:
+                gone.append(connection.execute(delete(idempotency_keys)).rowcount)
+
+    _after_each(shared, "INSERT INTO idempotency_keys", give_up)
+    assert await idempotency.begin(organisation.id, "k", *REQUEST) is None
+    assert gone == [1]
+
+
+async def test_a_key_that_others_take_and_give_up_all_the_time_is_in_use(
+    shared: Store, elsewhere: Engine, organisation: Organisation, clock: ManualClock
+) -> None:
+    theirs = {"organisation": organisation.id, "key": "k", "request_hash": b"theirs", "started_at": micros(clock.now())}
+
+    def take() -> None:
+        with elsewhere.begin() as connection:
+            connection.execute(insert(idempotency_keys), theirs)
+
+    def give_up() -> None:
+        with elsewhere.begin() as connection:
+            connection.execute(delete(idempotency_keys))
+
+    take()
+    _after_each(shared, "INSERT INTO idempotency_keys", give_up)
+    _after_each(shared, "SELECT idempotency_keys", take)
+    with pytest.raises(IdempotencyInProgress):
+        await Idempotency(shared.idempotency, clock).begin(organisation.id, "k", *REQUEST)
