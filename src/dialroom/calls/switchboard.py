@@ -27,7 +27,7 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.core.ids import new_id
-from dialroom.core.limits import Bucket, Buckets
+from dialroom.core.limits import Bucket, Buckets, crowd_name
 from dialroom.core.numbers import is_e164, number_from_sip_user
 from dialroom.flows.conversation import Conversation, DialInSettings
 from dialroom.flows.leg import LegGoneError
@@ -219,7 +219,8 @@ class Switchboard:
 
     def _worth_a_record(self, facts: RequestFacts) -> bool:
         """Floods of refused calls, one source's or all together, are counted, not recorded one by one."""
-        return self._refusals_by_source.of(facts.source_host).allow() and self._refusals.allow()
+        source = crowd_name(facts.source_host) or facts.source_host
+        return self._refusals_by_source.of(source).allow() and self._refusals.allow()
 
     async def _record_refusal(self, facts: RequestFacts, status: int, reason: str, detail: str) -> None:
         admission = self.desk.gatekeeper.identify(facts)

@@ -9,6 +9,7 @@ from dialroom.calls.limits import LobbyLimits
 from dialroom.core.ending import Ending
 from dialroom.core.limits import Bucket, Buckets
 from dialroom.media.protocol import OpenLeg
+from dialroom.sip.facts import RequestFacts
 from dialroom.sip.session.events import Failed
 from tests.support.clock import ManualClock
 from tests.unit.routing.values import gateway
@@ -134,6 +135,16 @@ async def test_a_flood_of_one_source_to_numbers_we_do_not_have_is_counted_not_re
         await each.close()
     await until(lambda: house.calls.records)
     assert len(house.calls.records) == 1
+
+
+async def test_all_addresses_of_one_ipv6_line_are_one_source(house: House) -> None:
+    house.switchboard._refusals_by_source = Buckets(house.clock, rate=0.0, burst=1)
+    for host in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2::3", "2001:db8:1:3::1"):
+        house.switchboard.on_refused(RequestFacts("INVITE", host, 5060, "udp"), 403, "stranger")
+    await until(lambda: len(house.calls.records) == 2)
+    await house.stop()
+    sources = sorted(each.source for each in house.calls.records.values())
+    assert sources == ["udp:2001:db8:1:2::1:5060", "udp:2001:db8:1:3::1:5060"]
 
 
 async def test_one_caller_gets_no_further_line_until_one_of_theirs_is_in_a_room(
