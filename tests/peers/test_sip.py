@@ -46,7 +46,7 @@ def test_an_invite_without_offer_gets_ours_and_the_answer_in_the_ack(server: Dia
 
 
 def test_a_peer_that_requires_100rel_is_served(server: DialroomServer) -> None:
-    Scenario().invite(sdp(), Require="100rel").answered().pause(200).bye().run(server.sip_port)
+    Scenario().invite(sdp(), {"Require": "100rel"}).answered().pause(200).bye().run(server.sip_port)
     assert server.ended_call()["ending"]["result"] == "completed"
 
 
@@ -85,15 +85,15 @@ def test_a_call_whose_ack_is_lost_can_be_hung_up_by_the_caller(server: DialroomS
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Max_Forwards": "0"}, 483),
+        ({"Max-Forwards": "0"}, 483),
         ({"Require": "nothing-we-know"}, 420),
-        ({"Content_Type": "text/plain"}, 415),
+        ({"Content-Type": "text/plain"}, 415),
     ],
 )
 def test_an_invite_that_cannot_be_served_is_answered_with_its_status(
     server: DialroomServer, headers: dict[str, str], status: int
 ) -> None:
-    Scenario().invite(sdp(), **headers).refused(status).run(server.sip_port)
+    Scenario().invite(sdp(), headers).refused(status).run(server.sip_port)
     assert health(server)
 
 

@@ -13,7 +13,7 @@ import pytest
 from dialroom.api.turn import ice_servers
 from dialroom.config import TurnServer
 
-from .support.baresip import free_port
+from .support.ports import free_port
 from .support.waiting import wait_until
 
 SECRET = "shared with coturn"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dialroom.flows.stages import InRoom
-from dialroom.rooms.values import Room
+from dialroom.rooms.values import Participant, Room
 
 from .support.stage import PhoneCall, StorySet
 
@@ -124,7 +124,7 @@ async def test_a_key_pressed_while_the_media_process_is_out_of_reach_costs_nobod
     call.phone.media_away = True
     call.phone.press("*6")
     await call.phone.asked_in_vain.wait()
-    assert not scene.meetings.participants(scene.meetings.session_of(room.id).id)[0].muted  # type: ignore[union-attr]
+    assert not the_phone(scene, room).muted
     call.phone.media_away = False
     call.phone.press("*6")
     await call.phone.hears("muted")
@@ -328,8 +328,6 @@ async def test_hanging_up_leaves_the_room(scene: StorySet) -> None:
 
 @pytest.mark.parametrize("turns", range(12))
 async def test_hanging_up_at_any_moment_of_coming_in_leaves_no_ghost(scene: StorySet, turns: int) -> None:
-    import asyncio
-
     room = await scene.room()
     await scene.browser_joins(room)
     call = scene.call(straight_into=room.id)
@@ -365,7 +363,7 @@ async def test_a_restarted_server_takes_the_seat_again_in_silence(scene: StorySe
     assert scene.people(room) == []
 
 
-def the_phone(scene: StorySet, room: Room):  # type: ignore[no-untyped-def]
+def the_phone(scene: StorySet, room: Room) -> Participant:
     session = scene.meetings.session_of(room.id)
     assert session is not None
     return next(each for each in scene.meetings.participants(session.id) if each.kind == "phone")

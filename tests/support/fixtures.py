@@ -177,4 +177,6 @@ async def start_meetings(store: Store, clock: ManualClock) -> AsyncIterator[Call
 
 
 def make_organisation(id_: str, name: str) -> Organisation:
-    return Organisation(id=id_, name=name, token_secret=f"secret of {name}, long enough for HS256", created_at=NOON)
+    return Organisation(
+        id=id_, name=name, token_secret=f"secret of {name}, long enough for HS512".ljust(64, "!"), created_at=NOON
+    )

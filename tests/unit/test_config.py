@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_given_environment_hides_the_real_one(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_mistake_is_named_with_what_to_write_instead(
-    environ: dict[str, str], values: dict[str, object], words: list[str]
+    environ: dict[str, str], values: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as refused:
         load_config(environ=environ, **values)

@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -179,11 +178,9 @@ class Baresip:
             lambda: 0 <= self._share(tone) < 0.004, seconds, lambda: f"the phone never stopped hearing {tone} Hz"
         )
 
-    def steady_loudness_of(
-        self, tone: float, *, good: Callable[[float], bool] = lambda _decibels: True, seconds: float = 40
-    ) -> float:
+    def steady_loudness_of(self, tone: float, *, near: float | None = None, seconds: float = 40) -> float:
         """Waits until ``tone`` Hz, and little else, was equally loud for two seconds; how loud that is, in dBFS.
-        Loudnesses that are not good are waited out: what a busy browser sends comes in pieces."""
+        If it has to be ``near`` a loudness, others are waited out: what a busy browser sends comes in pieces."""
         levels = [-100.0, -100.0]
 
         def steady() -> bool:
@@ -191,7 +188,7 @@ class Baresip:
             halves = np.split(samples[: len(samples) // 2 * 2], 2)
             levels[:] = [tone_loudness(each, rate, tone) for each in halves]
             alone = len(samples) >= 2 * rate and all(level_of(each, rate, tone) > 0.95 for each in halves)
-            return alone and abs(levels[0] - levels[1]) < 0.3 and good(levels[1])
+            return alone and abs(levels[0] - levels[1]) < 0.3 and (near is None or abs(levels[1] - near) <= 0.5)
 
         wait_until(
             steady, seconds, lambda: f"{tone} Hz never was as it should be; the newest two seconds: {levels} dBFS"

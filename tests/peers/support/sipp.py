@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
@@ -84,12 +84,12 @@ class Scenario:
 
     # --- what is sent ------------------------------------------------------------------------------------------
 
-    def invite(self, body: str | None = None, *, again: bool = False, **headers: str) -> Self:
-        """The first INVITE; ``again``: the same one once more, as if the network had doubled it."""
+    def invite(self, body: str | None = None, headers: Mapping[str, str] | None = None, *, again: bool = False) -> Self:
+        """The first INVITE, with these headers; ``again``: the same one once more, as if the network had doubled it."""
         if not again:
             self._new_invite()
         uri = f"sip:{self._user}@[remote_ip]:[remote_port]"
-        return self._send("INVITE", uri, self._invite_branch, body, headers, peer_tag=False)
+        return self._send("INVITE", uri, self._invite_branch, body, headers or {}, peer_tag=False)
 
     def reinvite(self, body: str | None) -> Self:
         """INVITE within the call."""
@@ -197,7 +197,7 @@ class Scenario:
             self._messages = (folder / "messages.txt").read_text(errors="replace")
 
     def _send(
-        self, method: str, uri: str, branch: str, body: str | None, headers: dict[str, str], *, peer_tag: bool = True
+        self, method: str, uri: str, branch: str, body: str | None, headers: Mapping[str, str], *, peer_tag: bool = True
     ) -> Self:
         tag = "[peer_tag_param]" if peer_tag else ""
         lines = {
@@ -209,7 +209,7 @@ class Scenario:
             "CSeq": f"{self._invite_cseq if method in ('ACK', 'CANCEL') else self._cseq} {method}",
             "Contact": CONTACT,
             **({"Content-Type": "application/sdp"} if body else {}),
-            **{name.replace("_", "-"): text for name, text in headers.items()},
+            **headers,
             "Content-Length": "[len]",
         }
         text = "\n".join([f"{method} {uri} SIP/2.0", *(f"{name}: {value}" for name, value in lines.items())])

@@ -62,7 +62,8 @@ def _curve(sound: Samples, piece: Samples) -> Samples:
     alike = np.abs(product[: len(norm)]) / norm
     blocks = alike[: len(alike) // BLOCK * BLOCK].reshape(-1, BLOCK).max(axis=1)
     padded = np.pad(blocks, SLACK)
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * SLACK + 1).max(axis=1)
+    best: Samples = np.lib.stride_tricks.sliding_window_view(padded, 2 * SLACK + 1).max(axis=1)
+    return best
 
 
 def without_tones(samples: Samples, rate: int, tones: tuple[float, ...]) -> Samples:

@@ -12,7 +12,8 @@ def _event(organisation: str = "org_a") -> Event:
 
 
 def test_every_listener_hears_events_in_order() -> None:
-    bus, heard = EventBus(), []
+    bus = EventBus()
+    heard: list[Event] = []
     bus.subscribe(heard.append)
     events = [_event(), _event()]
     bus.publish(events)
@@ -20,14 +21,16 @@ def test_every_listener_hears_events_in_order() -> None:
 
 
 def test_a_listener_of_one_organisation_hears_no_other() -> None:
-    bus, heard = EventBus(), []
+    bus = EventBus()
+    heard: list[Event] = []
     bus.subscribe(heard.append, "org_a")
     bus.publish([_event("org_a"), _event("org_b")])
     assert [event.organisation for event in heard] == ["org_a"]
 
 
 def test_a_listener_that_raises_does_not_disturb_the_others() -> None:
-    bus, heard = EventBus(), []
+    bus = EventBus()
+    heard: list[Event] = []
 
     def broken(_event: Event) -> None:
         raise RuntimeError("broken")
@@ -39,7 +42,8 @@ def test_a_listener_that_raises_does_not_disturb_the_others() -> None:
 
 
 def test_a_stopped_listener_hears_nothing_more() -> None:
-    bus, heard = EventBus(), []
+    bus = EventBus()
+    heard: list[Event] = []
     stop = bus.subscribe(heard.append)
     stop()
     stop()

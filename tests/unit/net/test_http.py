@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialroom.core.errors import Invalid
-from dialroom.net.http import GuardedHttp, HttpFailed, check_url, is_public
+from dialroom.net.http import GuardedHttp, HttpFailed, Resolver, check_url, is_public
 from tests.support.receiver import Received, Receiver, running_receiver, status
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -147,7 +147,7 @@ async def test_no_spelling_of_loopback_gets_through(receiver: Receiver, host: st
 async def test_a_name_is_resolved_once_and_every_address_must_be_public(receiver: Receiver) -> None:
     asked: list[str] = []
 
-    def resolver(*answers: Sequence[str]):  # type: ignore[no-untyped-def]
+    def resolver(*answers: Sequence[str]) -> Resolver:
         left = list(answers)
 
         async def resolve(host: str, _port: int) -> Sequence[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -25,11 +27,11 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
 class Switch:
     """A server with the calls that came to it."""
 
-    def __init__(self, host: str = "127.0.0.1", **more: object) -> None:
+    def __init__(self, host: str = "127.0.0.1", **more: Any) -> None:
         self.calls: asyncio.Queue[InviteSession] = asyncio.Queue()
         self.refused: list[tuple[RequestFacts, int, str]] = []
-        settings: dict[str, object] = {"admit": lambda _facts: Admit(), "on_invite": self.calls.put_nowait} | more
-        self.server = SipServer(host=host, port=0, on_refused=self._refused, **settings)  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"admit": lambda _facts: Admit(), "on_invite": self.calls.put_nowait} | more
+        self.server = SipServer(host=host, port=0, on_refused=self._refused, **settings)
 
     def _refused(self, facts: RequestFacts, status: int, reason: str) -> None:
         self.refused.append((facts, status, reason))
@@ -39,7 +41,8 @@ class Switch:
         return self.server.port
 
 
-Start = Callable[..., "asyncio.Future[Switch]"]
+T = TypeVar("T")
+Start = Callable[..., Awaitable[Switch]]
 
 
 @pytest.fixture
@@ -47,20 +50,20 @@ async def start() -> AsyncIterator[Start]:
     """Starts switches and closes them."""
     running: list[Switch] = []
 
-    async def begin(host: str = "127.0.0.1", **more: object) -> Switch:
+    async def begin(host: str = "127.0.0.1", **more: Any) -> Switch:
         switch = Switch(host, **more)
         await switch.server.start()
         running.append(switch)
         return switch
 
-    yield begin  # type: ignore[misc]
+    yield begin
     for switch in running:
         await switch.server.close()
 
 
-async def soon(awaitable: object) -> object:
+async def soon(awaitable: Awaitable[T]) -> T:
     """What is awaited, within five seconds."""
-    return await asyncio.wait_for(awaitable, 5)  # type: ignore[arg-type]
+    return await asyncio.wait_for(awaitable, 5)
 
 
 async def connected(alice: Switch, bob: Switch, transport: str) -> tuple[InviteSession, InviteSession]:
@@ -151,7 +154,7 @@ async def test_a_stream_cut_into_small_pieces_is_answered_and_a_ping_gets_its_po
         writer.write(OPTIONS[at : at + 9])
         await writer.drain()
         await asyncio.sleep(0)
-    assert (await soon(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")  # type: ignore[attr-defined]
+    assert (await soon(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
     writer.write(b"\r\n\r\n")
     assert await soon(reader.readexactly(2)) == b"\r\n"
     writer.close()
@@ -275,8 +278,8 @@ def test_our_address_is_asked_for_again_when_the_network_may_have_changed(monkey
                 raise found
             return found
 
-    monkeypatch.setattr(sip_udp.socket, "socket", Probe)
-    monkeypatch.setattr(sip_udp.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(socket, "socket", Probe)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     assert [sip_udp.local_address_towards("192.0.2.99") for _ in range(3)] == ["127.0.0.1"] * 3
     now[0] += 60
     assert [sip_udp.local_address_towards("192.0.2.99") for _ in range(3)] == ["192.0.2.7"] * 3

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dialroom.prompts.catalogue import AUDIO
 from dialroom.prompts.keys import PROMPTS, SOUNDS, plural_keys
@@ -27,17 +28,18 @@ def texts(language: str) -> dict[str, Any]:
     return tomllib.loads((ROOT / "prompts" / f"{language}.toml").read_text("utf-8"))
 
 
-def samples(path: Path) -> np.ndarray:
+def samples(path: Path) -> NDArray[np.float64]:
     """The sound, full scale 1.0; G.711 decoded here anew, by the table of ITU-T G.711 §3 (bias 33 on 14 bits)."""
     data = path.read_bytes()
     info = read_wav(data)
     assert (info.encoding, info.rate) == (MULAW, 8000)
     code = ~np.frombuffer(data[info.start : info.start + info.size], np.uint8) & 0xFF
     magnitude = ((2 * (code & 15).astype(float) + 33) * 2.0 ** (code >> 4 & 7) - 33) / 8192
-    return np.where(code & 0x80, -magnitude, magnitude)
+    sound: NDArray[np.float64] = np.where(code & 0x80, -magnitude, magnitude)
+    return sound
 
 
-def loudness(sound: np.ndarray) -> float:
+def loudness(sound: NDArray[np.float64]) -> float:
     """dBFS over the 20 ms pieces within 25 dB of the loudest one."""
     power = (sound[: sound.size - sound.size % 160].reshape(-1, 160) ** 2).mean(axis=1)
     return float(10 * np.log10(power[power > power.max() / 316].mean()))
@@ -120,7 +122,7 @@ def test_the_hold_music_is_quiet_and_loops_without_a_seam() -> None:
 
 
 def test_the_entry_tone_is_short_and_rises() -> None:
-    def pitch(sound: np.ndarray) -> float:
+    def pitch(sound: NDArray[np.float64]) -> float:
         return float(np.abs(np.fft.rfft(sound, 8000)).argmax())
 
     sound = samples(AUDIO / "sounds" / "entry_tone.wav")

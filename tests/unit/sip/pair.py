@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ class Side:
         return self.events.get(session, [])
 
 
-def make_side(host: str, *, admit: AdmissionHook = admit_all, digest: DigestServer | None = None, **more: int) -> Side:
+def make_side(host: str, *, admit: AdmissionHook = admit_all, digest: DigestServer | None = None, **more: Any) -> Side:
     """An endpoint at `host`:5060."""
     config = EndpointConfig(
         port=5060,
@@ -92,7 +93,7 @@ class Pair:
             self.alice.endpoint.connection_opened(1)
             self.bob.endpoint.connection_opened(1)
 
-    def call(self, sdp: bytes | None = OFFER, **more: object) -> Session:
+    def call(self, sdp: bytes | None = OFFER, **more: Any) -> Session:
         """Alice calls Bob."""
         suffix = "" if self.transport == "udp" else ";transport=tcp"
         session = self.alice.endpoint.invite(
@@ -100,7 +101,7 @@ class Pair:
             from_='"Alice" <sip:alice@10.0.0.1>',
             sdp=sdp,
             now=self.now,
-            **more,  # type: ignore[arg-type]
+            **more,
         )
         self.flush()
         return session

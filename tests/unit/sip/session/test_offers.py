@@ -139,7 +139,7 @@ def test_update_changes_the_session_without_an_ack() -> None:
 def test_a_new_contact_in_a_reinvite_is_where_later_requests_go() -> None:
     pair = Pair()
     caller, callee = pair.connected()
-    pair.alice.endpoint.contact = lambda _peer: "<sip:alice@10.0.0.1:5066>"  # type: ignore[method-assign]
+    pair.alice.endpoint.contact = lambda peer: "<sip:alice@10.0.0.1:5066>"  # type: ignore[method-assign]
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     callee.answer_offer(ANSWER, pair.now)
