@@ -165,9 +165,16 @@ class Pair:
         return found
 
     def quiet(self) -> bool:
-        """Whether neither end keeps anything of any call."""
+        """Whether neither end keeps anything of any call, once all timers have run out."""
+        self.run(100)
         counts = [side.endpoint.counts for side in (self.alice, self.bob)]
         return all(count["transactions"] == count["sessions"] == 0 for count in counts)
+
+
+def connected(transport: str = "udp") -> tuple[Pair, Session, Session]:
+    """A pair with a call that is up, Alice's end of it and Bob's."""
+    pair = Pair(transport=transport)
+    return pair, *pair.connected()
 
 
 def lose(what: str, times: int = 10_000) -> Passes:

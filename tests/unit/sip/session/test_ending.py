@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from dialroom.sip.message import Request
-from dialroom.sip.session.events import (
-    Cancelled,
-    Ended,
-)
+from dialroom.sip.session.events import Cancelled, Ended
 from dialroom.sip.session.session import Session
-from tests.unit.sip.pair import ANSWER, OTHER, TRANSPORTS, Pair, lose
+from tests.unit.sip.pair import ANSWER, OTHER, TRANSPORTS, Pair, connected, lose
 
 
 def everything(session: Session, now: float) -> None:
@@ -30,36 +27,28 @@ def everything(session: Session, now: float) -> None:
 
 @TRANSPORTS
 def test_the_called_party_hangs_up(transport: str) -> None:
-    pair = Pair(transport=transport)
-    caller, callee = pair.connected()
+    pair, caller, callee = connected(transport)
     callee.bye(None, pair.now)
     pair.run(1)
     assert pair.alice.of(caller)[-1] == Ended("the peer hung up", "remote", None)
-    pair.run(100)
     assert pair.quiet()
 
 
 def test_hanging_up_before_the_ack_waits_for_it() -> None:
     pair = Pair()
-    pair.passes = lose("ACK", 1)
-    caller = pair.call()
-    pair.run(1)
-    callee = pair.bob.offered[0]
-    callee.accept(ANSWER, pair.now)
-    pair.run(0.1)
+    pair.passes = lose("ACK", 2)
+    caller, callee = pair.connected()
     callee.bye("bye", pair.now)
     pair.run(0.1)
     assert not pair.sent("BYE")
     pair.run(2)
     assert len(pair.sent("BYE", pair.bob)) == 1
     assert isinstance(pair.alice.of(caller)[-1], Ended)
-    pair.run(100)
     assert pair.quiet()
 
 
 def test_hanging_up_does_not_wait_for_the_ack_of_a_reinvite() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.passes = lose("ACK")
     caller.reinvite(OTHER, pair.now)
     pair.run(0.1)
@@ -68,26 +57,22 @@ def test_hanging_up_does_not_wait_for_the_ack_of_a_reinvite() -> None:
     pair.run(1)
     assert len(pair.sent("BYE", pair.bob)) == 1
     assert len(pair.sent("200 INVITE")) == 2
-    pair.run(100)
     assert pair.quiet()
 
 
 def test_bye_while_an_offer_is_pending_answers_it_487() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     caller.bye(None, pair.now)
     pair.run(1)
     assert pair.sent("487 INVITE")
     assert isinstance(pair.bob.of(callee)[-1], Ended)
-    pair.run(100)
     assert pair.quiet()
 
 
 def test_byes_that_cross_are_both_answered_200() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.bye(None, pair.now)
     callee.bye(None, pair.now)
     pair.run(100)
@@ -96,8 +81,7 @@ def test_byes_that_cross_are_both_answered_200() -> None:
 
 
 def test_methods_that_come_too_late_do_nothing() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.bye(None, pair.now)
     pair.run(1)
     count = len(pair.wire)
@@ -110,11 +94,7 @@ def test_methods_that_come_too_late_do_nothing() -> None:
 def test_a_bye_that_crosses_ours_waiting_for_its_ack_ends_all_of_it() -> None:
     pair = Pair()
     pair.passes = lose("ACK")
-    caller = pair.call()
-    pair.run(0.1)
-    callee = pair.bob.offered[0]
-    callee.accept(ANSWER, pair.now)
-    pair.run(0.1)
+    caller, callee = pair.connected()
     callee.bye("bye", pair.now)
     caller.bye(None, pair.now)
     pair.run(0.1)
@@ -126,8 +106,7 @@ def test_a_bye_that_crosses_ours_waiting_for_its_ack_ends_all_of_it() -> None:
 
 
 def test_an_ack_that_comes_after_the_end_does_not_end_the_call_again() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.passes = lambda message: not isinstance(message, Request) or message.method == "INVITE"
     callee.info("application/dtmf", b"5", pair.now)
     pair.run(5)
@@ -175,8 +154,7 @@ def test_a_caller_who_hangs_up_before_the_answer_has_given_up() -> None:
 
 
 def test_a_call_that_is_lost_while_an_offer_waits_leaves_nothing() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.passes = lose("INFO")
     callee.info("application/dtmf", b"5", pair.now)
     pair.run(1)
@@ -184,13 +162,11 @@ def test_a_call_that_is_lost_while_an_offer_waits_leaves_nothing() -> None:
     pair.run(35)
     assert pair.bob.of(callee)[-1] == Ended("the peer does not answer any more", "timeout")
     assert pair.sent("487 INVITE")
-    pair.run(100)
     assert pair.quiet()
 
 
 def test_a_change_of_ours_is_not_sent_again_once_the_peer_has_hung_up() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.passes = lose("INVITE")
     callee.reinvite(OTHER, pair.now)
     caller.bye(None, pair.now)

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dialroom.sip.message import Request
-from dialroom.sip.session.events import (
-    Ended,
-    Offer,
-    OfferRejected,
-    RemoteAnswer,
-)
+from dialroom.sip.session.events import Ended, Offer, OfferRejected, RemoteAnswer
 from dialroom.sip.session.state import Phase
-from tests.unit.sip.pair import ANSWER, OFFER, OTHER, TRANSPORTS, Pair, lose
+from tests.unit.sip.pair import ANSWER, OFFER, OTHER, TRANSPORTS, Pair, connected, lose
 
 
 @TRANSPORTS
 def test_either_side_may_change_the_session(transport: str) -> None:
-    pair = Pair(transport=transport)
-    ends = pair.connected()
+    pair, *ends = connected(transport)
     sides = (pair.alice, pair.bob)
     for one, other in ((0, 1), (1, 0)):
         ends[one].reinvite(OTHER, pair.now)
@@ -32,8 +26,7 @@ def test_either_side_may_change_the_session(transport: str) -> None:
 
 
 def test_a_reinvite_without_a_description_asks_the_other_side_for_an_offer() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(None, pair.now)
     pair.run(1)
     assert pair.bob.of(callee)[-1] == Offer(None, "INVITE")
@@ -47,8 +40,7 @@ def test_a_reinvite_without_a_description_asks_the_other_side_for_an_offer() -> 
 
 
 def test_a_refused_offer_leaves_the_session_as_it_was() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     callee.reject_offer(488, pair.now)
@@ -58,8 +50,7 @@ def test_a_refused_offer_leaves_the_session_as_it_was() -> None:
 
 
 def test_reinvites_that_cross_are_refused_with_491_and_tried_again() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     callee.reinvite(OTHER, pair.now)
     for _ in range(12):
@@ -72,8 +63,7 @@ def test_reinvites_that_cross_are_refused_with_491_and_tried_again() -> None:
 
 
 def test_the_owner_of_the_call_id_waits_longer_after_a_491() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     callee.reinvite(OTHER, pair.now)
     pair.run(0.1)
@@ -83,8 +73,7 @@ def test_the_owner_of_the_call_id_waits_longer_after_a_491() -> None:
 
 
 def test_a_second_offer_before_the_first_is_answered_gets_500_and_retry_after() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     caller.reinviting = None
@@ -97,8 +86,7 @@ def test_a_second_offer_before_the_first_is_answered_gets_500_and_retry_after() 
 
 
 def test_a_reinvite_during_another_waits_its_turn() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     caller.reinvite(b"v=0\r\no=third\r\n", pair.now)
@@ -110,8 +98,7 @@ def test_a_reinvite_during_another_waits_its_turn() -> None:
 
 
 def test_a_cancelled_reinvite_leaves_the_call_up() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     assert caller.reinviting is not None
@@ -126,8 +113,7 @@ def test_a_cancelled_reinvite_leaves_the_call_up() -> None:
 
 
 def test_update_changes_the_session_without_an_ack() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.update(OTHER, pair.now)
     pair.run(1)
     assert pair.bob.of(callee)[-1] == Offer(OTHER, "UPDATE")
@@ -137,8 +123,7 @@ def test_update_changes_the_session_without_an_ack() -> None:
 
 
 def test_a_new_contact_in_a_reinvite_is_where_later_requests_go() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.alice.endpoint.contact = lambda peer: "<sip:alice@10.0.0.1:5066>"  # type: ignore[method-assign]
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
@@ -152,8 +137,7 @@ def test_a_new_contact_in_a_reinvite_is_where_later_requests_go() -> None:
 
 
 def test_a_peer_that_forgot_the_call_ends_it_when_asked_to_change_it() -> None:
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     pair.alice.endpoint.release(caller)
     callee.reinvite(OTHER, pair.now)
     pair.run(1)
@@ -162,8 +146,7 @@ def test_a_peer_that_forgot_the_call_ends_it_when_asked_to_change_it() -> None:
 
 def test_a_refused_description_says_by_a_warning_what_was_wrong_with_it() -> None:
     """§13.3.1.3: a 488 "SHOULD include a Warning header field value explaining why the offer was rejected"."""
-    pair = Pair()
-    caller, callee = pair.connected()
+    pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
     callee.reject_offer(488, pair.now)
@@ -178,11 +161,7 @@ def test_a_refused_description_says_by_a_warning_what_was_wrong_with_it() -> Non
 def test_a_change_of_ours_that_waits_is_not_sent_across_one_of_the_peer() -> None:
     pair = Pair()
     pair.passes = lose("ACK")
-    caller = pair.call()
-    pair.run(0.1)
-    callee = pair.bob.offered[0]
-    callee.accept(ANSWER, pair.now)
-    pair.run(0.1)
+    caller, callee = pair.connected()
     callee.reinvite(OTHER, pair.now)
     caller.reinvite(OTHER, pair.now)
     pair.run(0.1)
