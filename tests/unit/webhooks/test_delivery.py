@@ -19,7 +19,7 @@ from dialroom.store.store import Store
 from dialroom.store.tables import webhook_endpoints
 from dialroom.webhooks.delivery import LEASE, Deliverer
 from dialroom.webhooks.endpoints import MAX_ENDPOINTS, Endpoints
-from dialroom.webhooks.values import Delivery, Endpoint
+from dialroom.webhooks.values import Attempt, Delivery, Endpoint
 from tests.support.clock import ManualClock
 from tests.support.receiver import Received, Receiver, running_receiver, status
 
@@ -67,39 +67,53 @@ async def start(store: Store, clock: ManualClock) -> AsyncIterator[Start]:
     await http.close()
 
 
-async def _happen(
-    store: Store, organisation: Organisation, clock: ManualClock, subject: str, *numbers: int
-) -> list[Event]:
-    events = [
-        new_event(organisation.id, "call.received", clock.now(), subject, {"number": number}) for number in numbers
-    ]
-    await store.meetings.write(events=events)
-    return events
+class Outbox:
+    """The events of an organisation, and what becomes of their deliveries."""
+
+    def __init__(self, store: Store, organisation: Organisation, clock: ManualClock) -> None:
+        self._store = store
+        self._organisation = organisation.id
+        self._clock = clock
+
+    async def happen(self, subject: str, *numbers: int) -> list[Event]:
+        """Events with these numbers, in one transaction."""
+        now = self._clock.now()
+        events = [new_event(self._organisation, "call.received", now, subject, {"number": each}) for each in numbers]
+        await self._store.meetings.write(events=events)
+        return events
+
+    async def deliveries(self) -> tuple[Delivery, ...]:
+        return (await self._store.webhooks.page_deliveries(self._organisation)).items
+
+    async def attempts(self) -> list[Attempt]:
+        """All attempts that are in the log."""
+        return [
+            attempt
+            for each in await self.deliveries()
+            for attempt in await self._store.webhooks.attempts(self._organisation, each.id)
+        ]
+
+    async def until_states(self, *states: str) -> tuple[Delivery, ...]:
+        """Wait until the deliveries have these states, in any order; the deliveries, oldest first."""
+        async with asyncio.timeout(10):
+            while True:
+                found = sorted(await self.deliveries(), key=lambda each: each.due)
+                if sorted(each.state for each in found) == sorted(states):
+                    return tuple(found)
+                await asyncio.sleep(0.005)
+
+    async def until_attempts(self, count: int) -> list[Attempt]:
+        """Wait until so many attempts are in the log."""
+        async with asyncio.timeout(10):
+            while True:
+                if len(found := await self.attempts()) >= count:
+                    return found
+                await asyncio.sleep(0.005)
 
 
-async def _deliveries(store: Store, organisation: Organisation) -> tuple[Delivery, ...]:
-    return (await store.webhooks.page_deliveries(organisation.id)).items
-
-
-async def _until_states(store: Store, organisation: Organisation, *states: str) -> tuple[Delivery, ...]:
-    """Wait until the deliveries have these states, oldest first."""
-    async with asyncio.timeout(10):
-        while True:
-            found = sorted(await _deliveries(store, organisation), key=lambda each: each.due)
-            if sorted(each.state for each in found) == sorted(states):
-                return tuple(found)
-            await asyncio.sleep(0.005)
-
-
-async def _until_attempts(store: Store, organisation: Organisation, count: int) -> None:
-    """Wait until so many attempts are in the log."""
-    async with asyncio.timeout(10):
-        while True:
-            found = await _deliveries(store, organisation)
-            logs = [await store.webhooks.attempts(organisation.id, each.id) for each in found]
-            if sum(map(len, logs)) >= count:
-                return
-            await asyncio.sleep(0.005)
+@pytest.fixture
+def outbox(store: Store, ours: Organisation, clock: ManualClock) -> Outbox:
+    return Outbox(store, ours, clock)
 
 
 def _numbers(received: list[Received]) -> list[int]:
@@ -110,10 +124,10 @@ def _numbers(received: list[Received]) -> list[int]:
 
 
 async def test_a_receiver_can_verify_what_it_gets_with_the_standard_library(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
     start()
-    (event,) = await _happen(store, ours, clock, "call_1", 7)
+    (event,) = await outbox.happen("call_1", 7)
     (request,) = await receiver.wait_for(1)
     body = Webhook(endpoint.secret).verify(request.body, request.headers)
     assert body["type"] == "call.received"
@@ -122,15 +136,15 @@ async def test_a_receiver_can_verify_what_it_gets_with_the_standard_library(
     assert request.headers["content-type"] == "application/json"
     with pytest.raises(WebhookVerificationError):
         Webhook(endpoint.secret).verify(request.body + b" ", request.headers)
-    (delivery,) = await _until_states(store, ours, "delivered")
-    (attempt,) = await store.webhooks.attempts(ours.id, delivery.id)
+    await outbox.until_states("delivered")
+    (attempt,) = await outbox.attempts()
     assert (attempt.status, attempt.error) == (204, None)
 
 
 async def test_while_a_secret_is_rotated_both_verify(
-    store: Store,
     ours: Organisation,
     clock: ManualClock,
+    outbox: Outbox,
     receiver: Receiver,
     endpoint: Endpoint,
     endpoints: Endpoints,
@@ -138,12 +152,12 @@ async def test_while_a_secret_is_rotated_both_verify(
 ) -> None:
     start()
     rotated = await endpoints.rotate_secret(ours.id, endpoint.id)
-    await _happen(store, ours, clock, "call_1", 1)
+    await outbox.happen("call_1", 1)
     (request,) = await receiver.wait_for(1)
     Webhook(endpoint.secret).verify(request.body, request.headers)
     Webhook(rotated.secret).verify(request.body, request.headers)
     clock.set(timedelta(hours=24).total_seconds())
-    await _happen(store, ours, clock, "call_1", 2)
+    await outbox.happen("call_1", 2)
     request = (await receiver.wait_for(2))[1]
     assert len(request.headers["webhook-signature"].split(" ")) == 1
 
@@ -153,41 +167,43 @@ async def test_only_what_was_asked_for_is_sent_and_only_to_its_organisation(
     ours: Organisation,
     theirs: Organisation,
     clock: ManualClock,
+    outbox: Outbox,
     receiver: Receiver,
     endpoints: Endpoints,
     start: Start,
 ) -> None:
     start()
+    their_outbox = Outbox(store, theirs, clock)
     await endpoints.create(ours.id, receiver.url, ["session.*"])
     await endpoints.create(theirs.id, receiver.url + "/theirs", ["call.*"])
-    await _happen(store, ours, clock, "call_1", 1)
-    await _happen(store, theirs, clock, "call_2", 2)
+    await outbox.happen("call_1", 1)
+    await their_outbox.happen("call_2", 2)
     (request,) = await receiver.wait_for(1)
     assert (request.path, _numbers([request])) == ("/hook/theirs", [2])
-    assert await _deliveries(store, ours) == ()
-    assert len(await _until_states(store, theirs, "delivered")) == 1
+    assert await outbox.deliveries() == ()
+    assert len(await their_outbox.until_states("delivered")) == 1
 
 
 async def test_a_change_that_is_rolled_back_sends_nothing(
-    store: Store, ours: Organisation, clock: ManualClock, endpoint: Endpoint
+    store: Store, ours: Organisation, clock: ManualClock, outbox: Outbox, endpoint: Endpoint
 ) -> None:
     event = new_event(ours.id, "call.received", clock.now(), "call_1", {})
     with pytest.raises(Exception, match="UNIQUE"):
         await store.meetings.write(events=[event, event])
-    assert await _deliveries(store, ours) == ()
+    assert await outbox.deliveries() == ()
 
 
 # --- order and retries -----------------------------------------------------------------------------------------------
 
 
 async def test_events_of_one_subject_arrive_in_order_even_when_one_fails(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    clock: ManualClock, outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
     receiver.answer_with(204, 500, 204)
     start()
-    await _happen(store, ours, clock, "call_1", *range(5))
+    await outbox.happen("call_1", *range(5))
     await receiver.wait_for(2)
-    await _until_attempts(store, ours, 2)
+    await outbox.until_attempts(2)
     assert _numbers(receiver.received) == [0, 1]
     await clock.advance(5)
     assert _numbers(await receiver.wait_for(6)) == [0, 1, 1, 2, 3, 4]
@@ -195,28 +211,22 @@ async def test_events_of_one_subject_arrive_in_order_even_when_one_fails(
 
 
 async def test_a_subject_that_waits_does_not_hold_up_another(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
     async def answer(request: Received) -> bytes:
         return status(500 if _numbers([request]) == [1] else 204)
 
     receiver.answer = answer
     start()
-    await _happen(store, ours, clock, "call_1", 1, 2)
+    await outbox.happen("call_1", 1, 2)
     await receiver.wait_for(1)
-    await _until_attempts(store, ours, 1)
-    await _happen(store, ours, clock, "call_2", 3)
+    await outbox.until_attempts(1)
+    await outbox.happen("call_2", 3)
     assert _numbers(await receiver.wait_for(2)) == [1, 3]
 
 
 async def test_a_receiver_that_hangs_does_not_hold_up_another(
-    store: Store,
-    ours: Organisation,
-    clock: ManualClock,
-    receiver: Receiver,
-    endpoint: Endpoint,
-    endpoints: Endpoints,
-    start: Start,
+    ours: Organisation, outbox: Outbox, receiver: Receiver, endpoint: Endpoint, endpoints: Endpoints, start: Start
 ) -> None:
     release = asyncio.Event()
 
@@ -229,7 +239,7 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(
         await endpoints.create(ours.id, quick.url)
         start()
         for number in range(20):
-            await _happen(store, ours, clock, f"call_{number}", number)
+            await outbox.happen(f"call_{number}", number)
         assert sorted(_numbers(await quick.wait_for(20))) == list(range(20))
         assert len(receiver.received) == 8
         release.set()
@@ -239,7 +249,7 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(
 async def test_an_endpoint_that_cannot_be_read_does_not_hold_up_another(
     store: Store,
     ours: Organisation,
-    clock: ManualClock,
+    outbox: Outbox,
     receiver: Receiver,
     endpoint: Endpoint,
     endpoints: Endpoints,
@@ -250,19 +260,25 @@ async def test_an_endpoint_that_cannot_be_read_does_not_hold_up_another(
     async with running_receiver() as other:
         await endpoints.create(ours.id, other.url)
         start()
-        await _happen(store, ours, clock, "call_1", 1)
+        await outbox.happen("call_1", 1)
         assert _numbers(await other.wait_for(1)) == [1]
     assert receiver.received == []
 
 
 async def test_a_receiver_down_for_six_hours_gets_everything_in_order_within_ten_minutes_of_its_return(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    store: Store,
+    ours: Organisation,
+    clock: ManualClock,
+    outbox: Outbox,
+    receiver: Receiver,
+    endpoint: Endpoint,
+    start: Start,
 ) -> None:
     receiver.answer_with(503)
     start()
     for number in range(10):
         for subject in ("call_a", "call_b", "call_c"):
-            await _happen(store, ours, clock, subject, number)
+            await outbox.happen(subject, number)
     await receiver.wait_for(3)
     for _ in range(72):
         requests = len(receiver.received)
@@ -294,9 +310,9 @@ async def _until_quiet(clock: ManualClock, done: Callable[[], bool] = lambda: Fa
 
 
 async def test_what_the_receiver_refuses_is_parked_and_can_be_replayed(
-    store: Store,
     ours: Organisation,
     clock: ManualClock,
+    outbox: Outbox,
     receiver: Receiver,
     endpoint: Endpoint,
     endpoints: Endpoints,
@@ -309,39 +325,38 @@ async def test_what_the_receiver_refuses_is_parked_and_can_be_replayed(
 
     receiver.answer = answer
     start()
-    first, second = await _happen(store, ours, clock, "call_1", 1, 2)
+    first, second = await outbox.happen("call_1", 1, 2)
     for tries in range(1, 6):
         await receiver.wait_for(tries)
-        await _until_attempts(store, ours, tries)
+        await outbox.until_attempts(tries)
         await clock.advance(150)
     assert _numbers(await receiver.wait_for(6)) == [1] * 5 + [2]
-    dead = [each for each in await _until_states(store, ours, "dead", "delivered") if each.state == "dead"]
+    dead = [each for each in await outbox.until_states("dead", "delivered") if each.state == "dead"]
     assert [each.event for each in dead] == [first.id]
     refused.clear()
     assert await endpoints.replay_dead(ours.id, endpoint.id) == 1
     assert _numbers(await receiver.wait_for(7))[-1] == 1
-    await _until_states(store, ours, "delivered", "delivered")
+    await outbox.until_states("delivered", "delivered")
     assert await endpoints.replay(ours.id, second.id) == 1
     assert _numbers(await receiver.wait_for(8))[-1] == 2
 
 
 async def test_a_receiver_that_is_gone_is_disabled_and_gets_nothing_until_it_is_enabled(
-    store: Store,
-    ours: Organisation,
-    clock: ManualClock,
-    receiver: Receiver,
-    endpoint: Endpoint,
-    endpoints: Endpoints,
-    start: Start,
+    ours: Organisation, outbox: Outbox, receiver: Receiver, endpoint: Endpoint, endpoints: Endpoints, start: Start
 ) -> None:
     receiver.answer_with(410)
     start()
-    await _happen(store, ours, clock, "call_1", 1)
-    await _happen(store, ours, clock, "call_1", 2)
-    await _until_states(store, ours, "dead", "pending")
+    await outbox.happen("call_1", 1)
+    await outbox.until_states("dead")
     disabled = await endpoints.read(ours.id, endpoint.id)
     assert not disabled.enabled
     assert disabled.disabled_reason is not None
+    async with running_receiver() as other:
+        await endpoints.create(ours.id, other.url)
+        await outbox.happen("call_1", 2)
+        await outbox.until_states("dead", "pending", "delivered")
+        assert _numbers(other.received) == [2]
+    assert _numbers(receiver.received) == [1]
     receiver.answer_with(204)
     enabled = await endpoints.change(ours.id, endpoint.id, enabled=True)
     assert (enabled.enabled, enabled.disabled_reason) == (True, None)
@@ -349,17 +364,15 @@ async def test_a_receiver_that_is_gone_is_disabled_and_gets_nothing_until_it_is_
 
 
 async def test_an_inner_address_is_blocked_and_that_is_shown(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint
+    store: Store, clock: ManualClock, outbox: Outbox, receiver: Receiver, endpoint: Endpoint
 ) -> None:
     http = GuardedHttp()
     task = asyncio.create_task(Deliverer(store.webhooks, http, clock).run())
-    await _happen(store, ours, clock, "call_1", 1)
-    await _until_attempts(store, ours, 1)
+    await outbox.happen("call_1", 1)
+    (attempt,) = await outbox.until_attempts(1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await http.close()
-    (delivery,) = await _deliveries(store, ours)
-    (attempt,) = await store.webhooks.attempts(ours.id, delivery.id)
     assert attempt.status is None
     assert attempt.error is not None
     assert attempt.error.startswith("address_refused")
@@ -370,15 +383,15 @@ async def test_an_inner_address_is_blocked_and_that_is_shown(
 
 
 async def test_what_was_not_delivered_is_delivered_by_the_next_process(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
-    await _happen(store, ours, clock, "call_1", 1, 2, 3)
+    await outbox.happen("call_1", 1, 2, 3)
     start()
     assert _numbers(await receiver.wait_for(3)) == [1, 2, 3]
 
 
 async def test_a_deliverer_that_is_stopped_gives_back_what_it_was_sending(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
     async def hang(_request: Received) -> bytes:
         await asyncio.sleep(60)
@@ -386,7 +399,7 @@ async def test_a_deliverer_that_is_stopped_gives_back_what_it_was_sending(
 
     receiver.answer = hang
     stopped = start()
-    await _happen(store, ours, clock, "call_1", 1)
+    await outbox.happen("call_1", 1)
     await receiver.wait_for(1)
     stopped.cancel()
     await asyncio.gather(stopped, return_exceptions=True)
@@ -396,9 +409,9 @@ async def test_a_deliverer_that_is_stopped_gives_back_what_it_was_sending(
 
 
 async def test_what_a_killed_process_was_sending_is_sent_when_its_lease_ran_out(
-    store: Store, ours: Organisation, clock: ManualClock, receiver: Receiver, endpoint: Endpoint, start: Start
+    store: Store, clock: ManualClock, outbox: Outbox, receiver: Receiver, endpoint: Endpoint, start: Start
 ) -> None:
-    await _happen(store, ours, clock, "call_1", 1)
+    await outbox.happen("call_1", 1)
     claimed = await store.webhooks.claim(endpoint.id, 8, clock.now(), clock.now() + LEASE)
     assert len(claimed) == 1
     start()
@@ -414,7 +427,7 @@ async def test_of_many_claimers_one_gets_each_delivery(
     await any_store.organisations.create(organisation)
     endpoint = await Endpoints(any_store.webhooks, clock).create(organisation.id, "https://example.com")
     for number in range(60):
-        await _happen(any_store, organisation, clock, f"call_{number % 30}", number)
+        await Outbox(any_store, organisation, clock).happen(f"call_{number % 30}", number)
     until = clock.now() + LEASE
     claims = await asyncio.gather(*(any_store.webhooks.claim(endpoint.id, 10, clock.now(), until) for _ in range(8)))
     claimed = [task for claim in claims for task in claim]
@@ -426,8 +439,8 @@ async def test_of_many_claimers_one_gets_each_delivery(
 
 async def test_trouble_with_the_store_does_not_stop_the_deliverer(
     store: Store,
-    ours: Organisation,
     clock: ManualClock,
+    outbox: Outbox,
     receiver: Receiver,
     endpoint: Endpoint,
     start: Start,
@@ -438,7 +451,7 @@ async def test_trouble_with_the_store_does_not_stop_the_deliverer(
         with monkeypatch.context() as broken:
             broken.setattr(store.webhooks, "due", AsyncMock(side_effect=trouble))
             task = start()
-            await _happen(store, ours, clock, "call_1", received)
+            await outbox.happen("call_1", received)
             await _until_quiet(clock)
         assert len(receiver.received) == received
         await clock.advance(10)
@@ -491,15 +504,10 @@ async def test_endpoints_are_bounded(endpoints: Endpoints, ours: Organisation) -
 
 
 async def test_nobody_touches_anothers_endpoints_events_or_deliveries(
-    store: Store,
-    endpoints: Endpoints,
-    ours: Organisation,
-    theirs: Organisation,
-    clock: ManualClock,
-    endpoint: Endpoint,
+    store: Store, outbox: Outbox, endpoints: Endpoints, ours: Organisation, theirs: Organisation, endpoint: Endpoint
 ) -> None:
-    (event,) = await _happen(store, ours, clock, "call_1", 1)
-    (delivery,) = await _deliveries(store, ours)
+    (event,) = await outbox.happen("call_1", 1)
+    (delivery,) = await outbox.deliveries()
     for ask in (
         endpoints.read(theirs.id, endpoint.id),
         endpoints.change(theirs.id, endpoint.id, enabled=False),

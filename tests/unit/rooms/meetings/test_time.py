@@ -18,6 +18,20 @@ from tests.support.meetings import RecordingConnection, newcomer
 from .conftest import Start, types, unavailable, until
 
 
+@pytest.fixture
+async def not_open_yet(rooms: Rooms, ours: Organisation, clock: ManualClock) -> Room:
+    """A room that opens in five minutes."""
+    return await rooms.create(ours.id, NewRoom(name="Room", opens_at=clock.now() + timedelta(minutes=5)))
+
+
+async def who_waits(meetings: Meetings, room: Room, clock: ManualClock) -> asyncio.Task[None]:
+    """Somebody who waits until the room can be entered."""
+    before = clock.sleeping
+    waiting = asyncio.create_task(meetings.wait_until_open(room))
+    await until(lambda: clock.sleeping == before + 1)
+    return waiting
+
+
 async def test_a_participant_without_connection_is_lost_after_the_grace_time(
     start_meetings: Start, ours: Organisation, clock: ManualClock, published: list[Event]
 ) -> None:
@@ -104,11 +118,12 @@ async def test_a_room_that_expired_while_the_store_was_down_and_was_put_off_goes
 
 
 async def test_callers_wait_until_a_host_starts_the_session(
-    meetings: Meetings, rooms: Rooms, ours: Organisation
+    meetings: Meetings, rooms: Rooms, ours: Organisation, clock: ManualClock
 ) -> None:
-    room = await rooms.create(ours.id, NewRoom(name="Room", starts_with="host"))
-    waiting = [asyncio.create_task(meetings.wait_until_open(room)) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    expires = clock.now() + timedelta(minutes=5)
+    room = await rooms.create(ours.id, NewRoom(name="Room", starts_with="host", expires_at=expires))
+    waiting = [await who_waits(meetings, room, clock) for _ in range(3)]
+    await clock.advance(299)
     assert not any(task.done() for task in waiting)
     await meetings.enter(room, newcomer(role="host"), RecordingConnection())
     async with asyncio.timeout(5):
@@ -116,40 +131,27 @@ async def test_callers_wait_until_a_host_starts_the_session(
     await meetings.enter(room, newcomer(), RecordingConnection())
 
 
-async def test_callers_wait_until_the_room_opens(
-    meetings: Meetings, rooms: Rooms, ours: Organisation, clock: ManualClock
-) -> None:
-    room = await rooms.create(ours.id, NewRoom(name="Room", opens_at=clock.now() + timedelta(minutes=5)))
-    waiting = asyncio.create_task(meetings.wait_until_open(room))
-    await until(lambda: clock.sleeping == 1)
+async def test_callers_wait_until_the_room_opens(meetings: Meetings, not_open_yet: Room, clock: ManualClock) -> None:
+    waiting = await who_waits(meetings, not_open_yet, clock)
     await clock.advance(299)
     assert not waiting.done()
     await clock.advance(1)
     await asyncio.wait_for(waiting, 5)
-    await meetings.enter(room, newcomer(), RecordingConnection())
+    await meetings.enter(not_open_yet, newcomer(), RecordingConnection())
 
 
 async def test_a_room_opened_earlier_than_planned_is_entered_at_once(
-    meetings: Meetings, rooms: Rooms, ours: Organisation, clock: ManualClock
+    meetings: Meetings, rooms: Rooms, not_open_yet: Room, clock: ManualClock
 ) -> None:
-    room = await rooms.create(ours.id, NewRoom(name="Room", opens_at=clock.now() + timedelta(minutes=5)))
-    waiting = asyncio.create_task(meetings.wait_until_open(room))
-    await until(lambda: clock.sleeping == 1)
-    await rooms.change(ours.id, room.id, opens_at=None)
+    waiting = await who_waits(meetings, not_open_yet, clock)
+    await rooms.change(not_open_yet.organisation, not_open_yet.id, opens_at=None)
     await asyncio.wait_for(waiting, 5)
 
 
 async def test_who_waits_while_the_store_is_down_waits_on(
-    meetings: Meetings,
-    rooms: Rooms,
-    ours: Organisation,
-    clock: ManualClock,
-    store: Store,
-    monkeypatch: pytest.MonkeyPatch,
+    meetings: Meetings, not_open_yet: Room, clock: ManualClock, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = await rooms.create(ours.id, NewRoom(name="Room", opens_at=clock.now() + timedelta(minutes=5)))
-    waiting = asyncio.create_task(meetings.wait_until_open(room))
-    await until(lambda: clock.sleeping == 1)
+    waiting = await who_waits(meetings, not_open_yet, clock)
     with monkeypatch.context() as broken:
         broken.setattr(store.rooms, "find", unavailable)
         await clock.advance(600)
@@ -164,8 +166,7 @@ async def test_who_waits_for_a_room_that_never_opens_is_told(
 ) -> None:
     expires = clock.now() + timedelta(minutes=5)
     room = await rooms.create(ours.id, NewRoom(name="Room", starts_with="host", expires_at=expires))
-    waiting = asyncio.create_task(meetings.wait_until_open(room))
-    await until(lambda: clock.sleeping == 1)
+    waiting = await who_waits(meetings, room, clock)
     if how == "expires":
         await clock.advance(300)
     else:
