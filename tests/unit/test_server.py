@@ -123,7 +123,9 @@ async def test_a_second_server_in_a_data_directory_is_refused(folder: Path) -> N
     with pytest.raises(ConfigError, match="Another server works"):
         await Server(config(folder)).start()
     await first._closing.aclose()
-    Server(config(folder))._take_data_dir()
+    second = Server(config(folder))
+    second._take_data_dir()
+    await second._closing.aclose()
 
 
 @pytest.mark.usefixtures("_media_is_built")

@@ -194,10 +194,11 @@ class MediaProcess:
 
     async def _ended(self, pid: int) -> bool:
         for _ in range(int(STOP_SECONDS / 0.02)):
-            if self._child is not None and self._child.pid == pid and self._child.poll() is not None:
-                self._child = None
-                return True
-            if not _is_media_process(pid, self.url):
+            if self._child is not None and self._child.pid == pid:
+                if self._child.poll() is not None:
+                    self._child = None
+                    return True
+            elif not _is_media_process(pid, self.url):
                 return True
             await asyncio.sleep(0.02)
         return False

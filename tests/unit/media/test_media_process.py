@@ -351,9 +351,9 @@ async def test_a_process_that_nobody_comes_back_to_ends_if_told_so(data_dir: Pat
     client = MediaClient(process.url)
     await client.connect()
     await client.close()
-    async with asyncio.timeout(15):
-        while process.pid() is not None:  # noqa: ASYNC110 - the end of a process is no event
-            await asyncio.sleep(0.05)
+    assert process._child is not None
+    assert await asyncio.to_thread(process._child.wait, 15) == 0
+    assert process.pid() is None
     assert not settings.socket.exists()
 
 
