@@ -90,6 +90,17 @@ def phones(tmp_path: Path) -> Iterator[Phones]:
         phone.__exit__()
 
 
+@pytest.fixture
+def caller(server: DialroomServer, room: Room, phones: Phones) -> Baresip:
+    """A phone that came into the room by its code. Who else speaks there is the browser, if anybody."""
+    phone = phones()
+    phone.dial(server.sip())
+    phone.press(room.code)
+    server.participant(room, "phone")
+    phone.others = (1000,)
+    return phone
+
+
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """One for a file: it would keep an event loop running in the way of other tests if it stayed."""
@@ -122,3 +133,17 @@ def browser(browsers: Browsers) -> Iterator[Browser]:
     browser = browsers()
     yield browser
     browser.go_away()
+
+
+@pytest.fixture
+def guest(room: Room, browser: Browser) -> Browser:
+    """The browser, in the room as a guest."""
+    browser.join(room.url)
+    return browser
+
+
+@pytest.fixture
+def host(room: Room, browser: Browser) -> Browser:
+    """The browser, in the room as a host."""
+    browser.join(room.host_url)
+    return browser

@@ -6,6 +6,8 @@ import json
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -131,9 +133,12 @@ class Baresip:
         return str(event["param"])
 
     def press(self, digits: str) -> None:
-        """Sends digits as RFC 4733 events, one after another."""
-        for digit in digits:
-            self._command("sndcode", digit)
+        """Sends digits as RFC 4733 events, one after another.
+
+        In one command, as no digit may be added while they are being sent: baresip's queue of them has no lock, and
+        one that is taken out while another is put in is sent twice.
+        """
+        self._command("sndcode", digits)
 
     def hang_up(self) -> None:
         """Sends BYE."""
@@ -196,11 +201,16 @@ class Baresip:
         return levels[1]
 
     def position(self) -> float:
-        """Seconds heard so far: where `hears_prompt` may begin to listen."""
+        """Seconds heard so far."""
         if not any(self.folder.glob("dump-*-dec.wav")):
             return 0.0
         samples, rate = self.heard()
         return len(samples) / rate
+
+    def hears_more(self, seconds: float) -> None:
+        """Waits until it heard so much more."""
+        enough = self.position() + seconds
+        wait_until(lambda: self.position() >= enough, 30, lambda: f"the phone heard {self.position()} s of {enough} s")
 
     def hears_prompt(self, key: str, *, since: float = 0.0, seconds: float = 30, language: str = "en") -> None:
         """Waits until one of our prompts was heard, after the first ``since`` seconds of the call."""
@@ -214,6 +224,13 @@ class Baresip:
             return best[-1] >= ALIKE
 
         wait_until(heard, seconds, lambda: f"the phone never heard the prompt {key}; most alike: {max(best):.2f}", 0.2)
+
+    @contextmanager
+    def is_told(self, key: str) -> Iterator[None]:
+        """Waits until one of our prompts was heard because of what is done in the block."""
+        since = self.position()
+        yield
+        self.hears_prompt(key, since=since)
 
     def _share(self, tone: float) -> float:
         samples, rate = self.heard(last=1.0)

@@ -57,7 +57,7 @@ LISTEN = """
     },
   });
   window.soundReceived = async () => {
-    let most = { packetsReceived: 0, packetsLost: 0, totalSamplesReceived: 0, concealedSamples: 0 };
+    let most = { packetsReceived: 0, packetsLost: 0 };
     for (const connection of ears.connections) {
       if (connection.connectionState === "closed") continue;
       for (const report of (await connection.getStats()).values()) {
@@ -65,13 +65,7 @@ LISTEN = """
         if (isSound && report.packetsReceived > most.packetsReceived) most = report;
       }
     }
-    return {
-      at: performance.now(),
-      packets: most.packetsReceived,
-      lost: most.packetsLost,
-      samples: most.totalSamplesReceived,
-      concealed: most.concealedSamples,
-    };
+    return { packets: most.packetsReceived, lost: most.packetsLost };
   };
   window.shareOfTone = (tone) => {
     ears.context ??= new AudioContext();
@@ -105,13 +99,10 @@ LISTEN = """
 
 @dataclass(frozen=True, slots=True)
 class SoundReceived:
-    """Counts of one audio track; ``at`` in ms. Concealed samples are those the browser had to make up."""
+    """Packets of one audio track; those are lost whose sequence numbers never came."""
 
-    at: float
     packets: int
     lost: int
-    samples: int
-    concealed: int
 
 
 class Browser:
@@ -188,6 +179,11 @@ class Browser:
     def sound_received(self) -> SoundReceived:
         """What came over the network so far on the audio track that brought most."""
         return SoundReceived(**self.page.evaluate("window.soundReceived()"))
+
+    def receives_more(self, seconds: float) -> None:
+        """Waits until so much more sound came, in packets of 20 ms."""
+        enough = self.sound_received().packets + seconds * 50
+        self._wait_until(lambda: self.sound_received().packets >= enough, 30, "no more sound came to the browser")
 
     def sees_tile(self, name: str) -> None:
         """Waits for a tile with this name."""
