@@ -6,7 +6,7 @@ use common::{Dice, speech};
 use dialroom_audio::audio::codec::{Codec, Decoder, Encoder};
 use dialroom_audio::audio::frame::Rate;
 use dialroom_audio::audio::g722::{G722Decoder, G722Encoder};
-use dialroom_audio::audio::opus::{OpusDecoder, OpusEncoder, OpusSettings, packet_ticks};
+use dialroom_audio::audio::opus::{Bandwidth, OpusDecoder, OpusEncoder, OpusSettings, packet_ticks};
 use proptest::prelude::*;
 
 const CODECS: [Codec; 5] = [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus(Rate::Narrow), Codec::Opus(Rate::Wide)];
@@ -119,6 +119,57 @@ fn opus_decodes_to_any_rate_and_sends_nothing_in_silence() {
     let sent = (0..100).filter(|_| encoder.encode(&[0; 320], &mut payload) > 0).count();
     assert!(sent < 50, "{sent} of 100 silent frames sent");
     assert_eq!(encoder.encode(&[0; 333], &mut payload), 0);
+}
+
+/// Lengths of the packets of three seconds of speech in noise, and three of a steady tone, of which libopus alone makes
+/// more than it is told to.
+fn opus_lengths(settings: OpusSettings, frame_ms: u32) -> Vec<usize> {
+    let mut encoder = OpusEncoder::new(16_000, settings).unwrap();
+    let (mut dice, voice) = (Dice::new(5), speech(16_000));
+    let noisy = (0..48_000).map(|n| voice(n) / 2 + dice.below(8000) as i16 - 4000);
+    let tone = (0..48_000).map(|n| (6000.0 * (std::f64::consts::TAU * 400.0 * f64::from(n) / 16_000.0).sin()) as i16);
+    let pcm: Vec<i16> = noisy.chain(tone).collect();
+    pcm.chunks_exact(Rate::Wide.samples(frame_ms)).map(|frame| encoder.encode(frame, &mut [0; 1275]).unwrap()).collect()
+}
+
+#[test]
+fn opus_never_goes_over_the_highest_bit_rate_on_average() {
+    for bitrate in [6_000, 8_000, 16_000, 24_000] {
+        for frame_ms in [10, 20, 40, 60] {
+            for (cbr, fec) in [(false, false), (false, true), (true, false)] {
+                let settings = OpusSettings {
+                    bitrate,
+                    max_bitrate: Some(bitrate),
+                    cbr,
+                    fec,
+                    dtx: false,
+                    ..OpusSettings::default()
+                };
+                let lengths = opus_lengths(settings, frame_ms);
+                let sent = lengths.iter().sum::<usize>() * 8 / 6;
+                assert!(
+                    sent <= bitrate as usize,
+                    "{sent} bit/s of {bitrate} in packets of {frame_ms} ms: {settings:?}"
+                );
+                assert!(!cbr || lengths.iter().all(|length| *length == lengths[0]), "{bitrate}: {lengths:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn opus_does_not_encode_what_the_listener_cannot_play() {
+    // RFC 6716 §3.1: the first five bits tell mode, bandwidth and frame size; SILK at 20 ms here.
+    for (hz, configuration) in [(8_000, 1), (11_025, 1), (12_000, 5), (16_000, 9), (48_000, 9)] {
+        let settings = OpusSettings { bandwidth: Bandwidth::at(hz), dtx: false, ..OpusSettings::default() };
+        let mut encoder = OpusEncoder::new(16_000, settings).unwrap();
+        let (voice, mut payload) = (speech(16_000), [0; 1275]);
+        for n in 0..50 {
+            let pcm: Vec<i16> = (n * 320..n * 320 + 320).map(&voice).collect();
+            encoder.encode(&pcm, &mut payload).unwrap();
+        }
+        assert_eq!(payload[0] >> 3, configuration, "{hz} Hz");
+    }
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl World {
             remote_rtp_port: source.port(),
             remote_rtcp_port: source.port(),
             rtcp_mux: true,
-            codec: Codec { name: CodecName::Pcmu, payload_type: 0, ptime: 20 },
+            codec: Codec { name: CodecName::Pcmu, payload_type: 0, ptime: 20, opus: None },
             telephone_event: None,
             comfort_noise_payload_type: None,
             direction: Direction::SendRecv,

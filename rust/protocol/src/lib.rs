@@ -18,8 +18,8 @@ pub use frame::{
     request_id,
 };
 pub use values::{
-    Codec, CodecName, Direction, LegMedia, LegState, PeerState, PlayItem, Publication, Slot, Speaker, Statistics,
-    TelephoneEvent, TrackSource,
+    Codec, CodecName, Direction, LegMedia, LegState, OpusParameters, PeerState, PlayItem, Publication, Slot, Speaker,
+    Statistics, TelephoneEvent, TrackSource,
 };
 
 /// Version of the protocol; a [`Command::Hello`] with another one is refused.

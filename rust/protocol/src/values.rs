@@ -58,10 +58,31 @@ pub struct Codec {
     pub payload_type: u8,
     #[serde(default = "default_ptime")]
     pub ptime: u32,
+    #[serde(default)]
+    pub opus: Option<OpusParameters>,
 }
 
 fn default_ptime() -> u32 {
     20
+}
+
+/// What the peer's Opus decoder asks of our encoder, as RFC 7587 §6.1 names it and with its defaults:
+/// `maxaveragebitrate` in bits per second (6,000 to 510,000), `maxplaybackrate` in Hz (8,000 to 48,000).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct OpusParameters {
+    pub maxaveragebitrate: u32,
+    pub maxplaybackrate: u32,
+    pub cbr: bool,
+    pub useinbandfec: bool,
+    pub usedtx: bool,
+}
+
+impl Default for OpusParameters {
+    fn default() -> Self {
+        Self { maxaveragebitrate: 510_000, maxplaybackrate: 48_000, cbr: false, useinbandfec: false, usedtx: false }
+    }
 }
 
 /// RFC 4733 as negotiated; `clock_rate` in Hz.

@@ -8,12 +8,13 @@ from typing import TypedDict, TypeVar, cast
 
 import msgspec
 
-from dialroom.media.protocol import Codec, CodecName, Direction, LegMedia, TelephoneEvent
+from dialroom.media.protocol import Codec, CodecName, Direction, LegMedia, OpusParameters, TelephoneEvent
 from dialroom.routing.gateways import parse_address
 from dialroom.sdp.codecs import DEFAULT_PREFERENCE
 from dialroom.sdp.errors import SdpError
 from dialroom.sdp.media import MediaDescription, changes
 from dialroom.sdp.offer_answer import LocalMedia, accept_answer, make_answer, make_offer
+from dialroom.sdp.opus import parse_opus
 
 T = TypeVar("T")
 
@@ -157,13 +158,17 @@ def _refused_if_impossible(work: Callable[[], T]) -> T:
 def _leg_media(agreed: MediaDescription, address: str) -> LegMedia:
     """A phone that only sends is on hold, and what it sends then is its hold music: not for the room."""
     event = agreed.telephone_event
+    asked = msgspec.structs.asdict(parse_opus(agreed.codec.fmtp)) if agreed.codec.name == "opus" else None
     return LegMedia(
         remote_address=address,
         remote_rtp_port=agreed.rtp_port,
         remote_rtcp_port=agreed.rtcp_port,
         rtcp_mux=agreed.rtcp_mux,
         codec=Codec(
-            name=cast(CodecName, agreed.codec.name), payload_type=agreed.codec.payload_type, ptime=agreed.codec.ptime
+            name=cast(CodecName, agreed.codec.name),
+            payload_type=agreed.codec.payload_type,
+            ptime=agreed.codec.ptime,
+            opus=OpusParameters(**asked) if asked else None,
         ),
         telephone_event=TelephoneEvent(payload_type=event.payload_type, clock_rate=event.clock_rate) if event else None,
         comfort_noise_payload_type=agreed.comfort_noise_payload_type,

@@ -34,12 +34,24 @@ class Tagged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 # --- shared values -----------------------------------------------------------------------------------------------
 
 
+class OpusParameters(Value, frozen=True, kw_only=True):
+    """What the peer's Opus decoder asks of our encoder, as RFC 7587 §6.1 names it and with its defaults:
+    ``maxaveragebitrate`` in bits per second (6,000 to 510,000), ``maxplaybackrate`` in Hz (8,000 to 48,000)."""
+
+    maxaveragebitrate: int = 510_000
+    maxplaybackrate: int = 48_000
+    cbr: bool = False
+    useinbandfec: bool = False
+    usedtx: bool = False
+
+
 class Codec(Value, frozen=True, kw_only=True):
     """The negotiated audio codec of a leg. ``ptime`` is what we send, in ms (10 to 60)."""
 
     name: CodecName
     payload_type: int
     ptime: int = 20
+    opus: OpusParameters | None = None
 
 
 class TelephoneEvent(Value, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from dialroom.sdp.codecs import DEFAULT_PREFERENCE, OUR_DYNAMIC, STATIC, Codec, 
 from dialroom.sdp.description import Attribute, Media, Origin, SessionDescription
 from dialroom.sdp.errors import NotAcceptable, SdpError
 from dialroom.sdp.media import MediaDescription, TelephoneEvent
+from dialroom.sdp.opus import OURS
 from dialroom.sdp.parser import parse
 
 SENDRECV: Final = "sendrecv"
@@ -28,7 +29,6 @@ _PROTOCOLS: Final = ("RTP/AVP", "RTP/AVPF")
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 MIN_PTIME: Final = 10
 MAX_PTIME: Final = 60
-_OPUS_FMTP: Final = "useinbandfec=1;usedtx=0;stereo=0;sprop-stereo=0"
 _EVENTS: Final = "0-16"
 
 
@@ -252,13 +252,13 @@ def _answer_section(media: Media, agreed: MediaDescription, local: LocalMedia) -
 
 def _with_our_fmtp(codec: Codec) -> Codec:
     """The codec with our own format parameters: fmtp says what its sender wants to receive (RFC 7587 §6.1)."""
-    fmtp = _OPUS_FMTP if codec.name == "opus" else ""
+    fmtp = OURS if codec.name == "opus" else ""
     return Codec(codec.name, codec.payload_type, codec.clock_rate, codec.channels, codec.ptime, fmtp)
 
 
 def _our_codec(name: str) -> Codec:
     if name == "opus":
-        return Codec("opus", OUR_DYNAMIC["opus"], 48_000, 2, fmtp=_OPUS_FMTP)
+        return Codec("opus", OUR_DYNAMIC["opus"], 48_000, 2, fmtp=OURS)
     number = next(key for key, known in STATIC.items() if known[0] == name)
     return Codec(name, number, 8000)
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from dialroom.calls.negotiation import MediaSide, NoCommonMediaError, SideState
+from dialroom.media.protocol import OpusParameters
 
 OFFER = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
@@ -32,6 +33,28 @@ def test_an_offer_is_answered_with_our_address_and_settles_the_leg() -> None:
     )
     assert media.telephone_event is not None
     assert media.telephone_event.payload_type == 101
+
+
+@pytest.mark.parametrize("ours_offers", [False, True])
+def test_what_a_phone_asks_of_opus_reaches_the_media_plane(ours_offers: bool) -> None:
+    theirs = OFFER.replace(b"RTP/AVP 0 101", b"RTP/AVP 111") + (
+        b"a=rtpmap:111 opus/48000/2\r\na=fmtp:111 maxaveragebitrate=16000;maxplaybackrate=8000;cbr=1\r\n"
+    )
+    ours = side()
+    if ours_offers:
+        ours.offer()
+        ours.answered(theirs)
+    else:
+        ours.answer(theirs)
+    assert ours.media is not None
+    assert ours.media.codec.opus == OpusParameters(maxaveragebitrate=16_000, maxplaybackrate=8_000, cbr=True)
+
+
+def test_a_phone_without_opus_asks_nothing_of_it() -> None:
+    ours = side()
+    ours.answer(OFFER)
+    assert ours.media is not None
+    assert ours.media.codec.opus is None
 
 
 def test_a_media_process_elsewhere_says_its_own_address() -> None:

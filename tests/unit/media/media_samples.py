@@ -29,7 +29,11 @@ BARE_MEDIA = p.LegMedia(
     remote_address="2001:db8::7",
     remote_rtp_port=5004,
     remote_rtcp_port=5005,
-    codec=p.Codec(name="opus", payload_type=111),
+    codec=p.Codec(
+        name="opus",
+        payload_type=111,
+        opus=p.OpusParameters(maxaveragebitrate=20_000, maxplaybackrate=16_000, cbr=True, useinbandfec=True),
+    ),
 )
 STATISTICS = p.Statistics(
     packets_received=500,

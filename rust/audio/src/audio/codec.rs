@@ -115,6 +115,14 @@ impl Encoder {
         }
     }
 
+    /// Changes how the next frames are encoded; nothing for other codecs than Opus.
+    pub fn configure(&mut self, settings: OpusSettings) -> Result<(), OpusError> {
+        match self {
+            Self::Opus(encoder) => encoder.configure(settings),
+            _ => Ok(()),
+        }
+    }
+
     /// Adapts Opus FEC to the loss the receiver reports, percent; nothing for other codecs.
     pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), OpusError> {
         match self {

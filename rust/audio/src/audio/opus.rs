@@ -40,8 +40,11 @@ fn checked(code: c_int, doing: &'static str) -> Result<c_int, OpusError> {
 /// How to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpusSettings {
-    /// Bits per second, 6,000–128,000.
+    /// Bits per second to aim at, 6,000–128,000.
     pub bitrate: u32,
+    /// Bits per second that are never gone over on average; else libopus goes over `bitrate` by a tenth for a steady
+    /// tone, or for whole bytes when the bit rate is constant.
+    pub max_bitrate: Option<u32>,
     /// 0 (cheapest) – 10.
     pub complexity: u8,
     /// In-band forward error correction: each packet carries a coarse copy of the one before when loss is expected.
@@ -50,11 +53,62 @@ pub struct OpusSettings {
     pub expected_loss: u8,
     /// Discontinuous transmission: nothing to send in silence.
     pub dtx: bool,
+    /// Constant bit rate: all packets have the same length.
+    pub cbr: bool,
+    /// The most that is encoded.
+    pub bandwidth: Bandwidth,
 }
 
 impl Default for OpusSettings {
     fn default() -> Self {
-        Self { bitrate: 24_000, complexity: 5, fec: true, expected_loss: 10, dtx: true }
+        Self {
+            bitrate: 24_000,
+            max_bitrate: None,
+            complexity: 5,
+            fec: true,
+            expected_loss: 10,
+            dtx: true,
+            cbr: false,
+            bandwidth: Bandwidth::Full,
+        }
+    }
+}
+
+/// Audio bandwidths (RFC 6716 §2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bandwidth {
+    /// 4 kHz.
+    Narrow,
+    /// 6 kHz.
+    Medium,
+    /// 8 kHz.
+    Wide,
+    /// 12 kHz.
+    SuperWide,
+    /// 20 kHz.
+    Full,
+}
+
+impl Bandwidth {
+    /// The most that can be heard at a sample rate in Hz.
+    pub fn at(hz: u32) -> Self {
+        match hz {
+            ..12_000 => Self::Narrow,
+            12_000..16_000 => Self::Medium,
+            16_000..24_000 => Self::Wide,
+            24_000..48_000 => Self::SuperWide,
+            _ => Self::Full,
+        }
+    }
+
+    fn value(self) -> c_int {
+        match self {
+            Self::Narrow => sys::OPUS_BANDWIDTH_NARROWBAND,
+            Self::Medium => sys::OPUS_BANDWIDTH_MEDIUMBAND,
+            Self::Wide => sys::OPUS_BANDWIDTH_WIDEBAND,
+            Self::SuperWide => sys::OPUS_BANDWIDTH_SUPERWIDEBAND,
+            Self::Full => sys::OPUS_BANDWIDTH_FULLBAND,
+        }
     }
 }
 
@@ -62,6 +116,10 @@ impl Default for OpusSettings {
 pub struct OpusEncoder {
     state: NonNull<sys::OpusEncoder>,
     hz: u32,
+    max_bitrate: Option<u32>,
+    cbr: bool,
+    /// What was not used of `max_bitrate` so far, at most that of a second: bits × `hz`.
+    unused: u64,
 }
 
 // SAFETY: a libopus state is plain heap memory without thread affinity; the type is neither Clone nor Sync, so it is
@@ -76,7 +134,7 @@ impl OpusEncoder {
         let state =
             unsafe { sys::opus_encoder_create(hz.cast_signed(), 1, sys::OPUS_APPLICATION_VOIP, &raw mut error) };
         let state = NonNull::new(state).ok_or(OpusError { code: error, doing: "make an encoder" })?;
-        let mut encoder = Self { state, hz };
+        let mut encoder = Self { state, hz, max_bitrate: None, cbr: false, unused: 0 };
         encoder.set(sys::OPUS_SET_SIGNAL_REQUEST, sys::OPUS_SIGNAL_VOICE, "set the signal type")?;
         encoder.configure(settings)?;
         Ok(encoder)
@@ -88,6 +146,9 @@ impl OpusEncoder {
         self.set(sys::OPUS_SET_COMPLEXITY_REQUEST, settings.complexity.into(), "set the complexity")?;
         self.set(sys::OPUS_SET_INBAND_FEC_REQUEST, settings.fec.into(), "set FEC")?;
         self.set(sys::OPUS_SET_DTX_REQUEST, settings.dtx.into(), "set DTX")?;
+        self.set(sys::OPUS_SET_VBR_REQUEST, (!settings.cbr).into(), "set constant bit rate")?;
+        (self.max_bitrate, self.cbr) = (settings.max_bitrate, settings.cbr);
+        self.set(sys::OPUS_SET_MAX_BANDWIDTH_REQUEST, settings.bandwidth.value(), "set the bandwidth")?;
         self.set_expected_loss(settings.expected_loss)
     }
 
@@ -105,11 +166,27 @@ impl OpusEncoder {
     /// sent (DTX). Refuses other frame lengths and an `out` too small for anything.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, OpusError> {
         let samples = c_int::try_from(pcm.len()).unwrap_or(0);
-        let room = out.len().min(4000) as i32;
+        let allowed = self.max_bitrate.map_or(4000, |bitrate| self.allowance(bitrate, pcm.len()));
+        let room = out.len().min(4000).min(allowed) as i32;
         // SAFETY: `state` is live and mono, so libopus reads exactly `samples` values of `pcm` (it refuses lengths that
         // are no Opus frame) and writes at most `room` ≤ `out.len()` bytes.
         let len = unsafe { sys::opus_encode(self.state.as_ptr(), pcm.as_ptr(), samples, out.as_mut_ptr(), room) };
-        checked(len, "encode a frame").map(|len| len as usize)
+        let len = checked(len, "encode a frame")? as usize;
+        self.unused = self.unused.saturating_sub(self.bits(len));
+        Ok(len)
+    }
+
+    /// Bytes that the next frame may have.
+    fn allowance(&mut self, bitrate: u32, samples: usize) -> usize {
+        let (due, second) = (u64::from(bitrate) * samples as u64, u64::from(bitrate) * u64::from(self.hz));
+        self.unused = (self.unused + due).min(second);
+        let allowed = if self.cbr { due } else { self.unused };
+        (allowed / self.bits(1)) as usize
+    }
+
+    /// What so many bytes use up, as `unused` counts it.
+    fn bits(&self, bytes: usize) -> u64 {
+        bytes as u64 * 8 * u64::from(self.hz)
     }
 
     /// Sample rate in Hz.

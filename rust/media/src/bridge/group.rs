@@ -4,10 +4,9 @@ use dialroom_audio::audio::codec::Codec;
 use dialroom_audio::audio::frame::Frame;
 use dialroom_audio::audio::gain::Gain;
 use dialroom_audio::audio::mix::{Limiter, Mix};
-use dialroom_audio::audio::opus::OpusError;
+use dialroom_audio::audio::opus::{OpusError, OpusSettings};
 
 use crate::leg::packetizer::Packetizer;
-use crate::leg::phone_opus;
 
 /// Ticks after which a group nobody listens in is dropped: 2 s.
 const UNUSED_TICKS: u64 = 100;
@@ -19,6 +18,8 @@ pub struct Kind {
     pub codec: Codec,
     /// Packet duration, ms.
     pub ptime: u32,
+    /// What each of their decoders asks of an Opus encoder.
+    pub opus: OpusSettings,
     /// Loudness.
     pub gain: Gain,
 }
@@ -57,7 +58,7 @@ pub fn find<'a>(
                 kind,
                 limiter: Limiter::default(),
                 frame: Frame::silent(kind.codec.rate()),
-                packetizer: Packetizer::new(kind.codec, kind.ptime, phone_opus())?,
+                packetizer: Packetizer::new(kind.codec, kind.ptime, kind.opus)?,
                 rendered: u64::MAX,
             });
             groups.len() - 1

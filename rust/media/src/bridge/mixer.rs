@@ -138,13 +138,13 @@ impl Bridge {
     }
 
     fn send_to(&mut self, key: LegKey, leg: &mut Leg, own: &mut Own, outbox: &mut Outbox) {
-        let Some((codec, ptime)) = leg.stream.as_ref().map(|stream| (stream.codec, stream.ptime)) else {
+        let Some(stream) = &leg.stream else {
             return;
         };
+        let kind = Kind { codec: stream.codec, ptime: stream.ptime, opus: stream.opus, gain: leg.gain };
         let Self { voices, announcements, groups, narrow, wide, ticks, .. } = self;
-        let mix = if codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
+        let mix = if kind.codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
         let own = own.collect(key, leg, voices, announcements);
-        let kind = Kind { codec, ptime, gain: leg.gain };
         if own.is_none() && leg.playback.is_none() {
             match group::find(groups, kind, *ticks, mix) {
                 Ok(group) => {

@@ -15,13 +15,13 @@ use dialroom_audio::audio::frame::{Frame, Rate};
 use dialroom_audio::audio::gain::Gain;
 use dialroom_audio::audio::level;
 use dialroom_audio::audio::mix::Limiter;
-use dialroom_audio::audio::opus::{OpusError, OpusSettings};
+use dialroom_audio::audio::opus::{Bandwidth, OpusError, OpusSettings};
 use dialroom_audio::audio::playout::{Heard, Origin, Playout};
 use dialroom_audio::audio::speaker::Loudness;
 use dialroom_audio::rtp::dtmf::DtmfReceiver;
 use dialroom_audio::rtp::stats::ReceiveStats;
 use dialroom_protocol::{
-    CodecName, Direction, Event, LegMedia, LegState, PlaybackEnd, Refusal, RefusalCode, TelephoneEvent,
+    CodecName, Direction, Event, LegMedia, LegState, OpusParameters, PlaybackEnd, Refusal, RefusalCode, TelephoneEvent,
 };
 
 use crate::bridge::BridgeKey;
@@ -65,6 +65,8 @@ pub struct Stream {
     pub codec: Codec,
     /// What we send, ms.
     pub ptime: u32,
+    /// How Opus is encoded for it.
+    pub opus: OpusSettings,
     pub(crate) payload_type: u8,
     pub(crate) comfort_noise: Option<u8>,
     pub(crate) direction: Direction,
@@ -175,7 +177,9 @@ impl Leg {
             }
         }
         if let Some(stream) = &mut self.stream {
-            stream.apply(&media, remote.ip());
+            stream.apply(&media, remote.ip()).map_err(|error| {
+                Refusal::new(RefusalCode::Internal, format!("The codec {codec:?} cannot be changed: {error}"))
+            })?;
         }
         self.watch.begin(now);
         self.media = Some(media);
@@ -289,9 +293,11 @@ impl Leg {
 
 impl Stream {
     fn new(codec: Codec, media: &LegMedia, remote: SocketAddr) -> Result<Self, OpusError> {
+        let opus = phone_opus(codec, media.codec.opus);
         Ok(Self {
             codec,
             ptime: media.codec.ptime,
+            opus,
             payload_type: media.codec.payload_type,
             telephone_event: None,
             comfort_noise: None,
@@ -301,7 +307,7 @@ impl Stream {
             playout: Playout::new(codec)?,
             stats: ReceiveStats::new(codec.rtp_clock()),
             dtmf: DtmfReceiver::default(),
-            packetizer: Packetizer::new(codec, media.codec.ptime, phone_opus())?,
+            packetizer: Packetizer::new(codec, media.codec.ptime, opus)?,
             heard: Frame::silent(codec.rate()),
             last: Heard { level: level::SILENCE, active: false, origin: Origin::Silence },
             told: Frame::silent(codec.rate()),
@@ -309,13 +315,19 @@ impl Stream {
         })
     }
 
-    fn apply(&mut self, media: &LegMedia, remote: IpAddr) {
+    fn apply(&mut self, media: &LegMedia, remote: IpAddr) -> Result<(), OpusError> {
+        let opus = phone_opus(self.codec, media.codec.opus);
+        if opus != self.opus {
+            self.packetizer.configure(opus)?;
+            self.opus = opus;
+        }
         self.payload_type = media.codec.payload_type;
         self.telephone_event.clone_from(&media.telephone_event);
         self.comfort_noise = media.comfort_noise_payload_type;
         self.direction = media.direction;
         self.rtcp_mux = media.rtcp_mux;
         self.rtcp_destination = SocketAddr::new(remote, media.remote_rtcp_port);
+        Ok(())
     }
 
     fn shape(&self) -> Shape {
@@ -327,9 +339,24 @@ impl Stream {
     }
 }
 
-/// Opus towards phones: recovers from loss by itself.
-pub(crate) fn phone_opus() -> OpusSettings {
-    OpusSettings { fec: true, expected_loss: 5, dtx: false, ..OpusSettings::default() }
+/// Opus towards a phone, within what its decoder asks for; the same for all phones of another codec.
+fn phone_opus(codec: Codec, asked: Option<OpusParameters>) -> OpusSettings {
+    let asked = asked.filter(|_| matches!(codec, Codec::Opus(_))).unwrap_or_default();
+    let settings = OpusSettings::default();
+    // Whole kilobits: listeners with nearly the same limit share an encoder.
+    let limit = (asked.maxaveragebitrate / 1000 * 1000).max(6_000);
+    // A variable bit rate that aims at the limit itself would meet it in the middle of a tone.
+    let aim = if asked.cbr { limit } else { limit - limit / 10 };
+    OpusSettings {
+        bitrate: aim.min(settings.bitrate),
+        max_bitrate: (limit < 2 * settings.bitrate).then_some(limit),
+        fec: asked.useinbandfec,
+        expected_loss: 5,
+        dtx: asked.usedtx,
+        cbr: asked.cbr,
+        bandwidth: Bandwidth::at(asked.maxplaybackrate.min(codec.rate().hz())),
+        ..settings
+    }
 }
 
 /// How a negotiated codec is decoded and encoded.

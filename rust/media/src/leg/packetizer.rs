@@ -50,6 +50,11 @@ impl Packetizer {
         })
     }
 
+    /// Changes how the next frames are encoded.
+    pub fn configure(&mut self, settings: OpusSettings) -> Result<(), OpusError> {
+        self.encoder.configure(settings)
+    }
+
     /// The codec.
     pub fn codec(&self) -> Codec {
         self.codec

@@ -55,7 +55,7 @@ fn call(shard: &mut Shard, now: Instant, leg: &str, port: u16) {
         remote_rtp_port: port,
         remote_rtcp_port: port + 1,
         rtcp_mux: false,
-        codec: Codec { name: CodecName::Pcmu, payload_type: 0, ptime: 20 },
+        codec: Codec { name: CodecName::Pcmu, payload_type: 0, ptime: 20, opus: None },
         telephone_event: None,
         comfort_noise_payload_type: None,
         direction: Direction::SendRecv,

@@ -203,6 +203,14 @@ impl World {
         self.run(milliseconds);
     }
 
+    /// Like [`Self::listen`]; forgets which packets came before, too.
+    pub fn listen_for_packets(&mut self, milliseconds: u64) {
+        for phone in &mut self.phones {
+            phone.packets.clear();
+        }
+        self.listen(milliseconds);
+    }
+
     pub fn has_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(wanted)
     }

@@ -9,7 +9,7 @@ use dialroom_audio::audio::opus::OpusSettings;
 use dialroom_audio::rtp::rtcp::{self, RtcpItem};
 use dialroom_audio::rtp::view::{DatagramKind, RtpView, classify};
 use dialroom_audio::rtp::write::RtpHeader;
-use dialroom_protocol::{CodecName, Direction, LegMedia, TelephoneEvent};
+use dialroom_protocol::{CodecName, Direction, LegMedia, OpusParameters, TelephoneEvent};
 
 pub const EVENT_PAYLOAD_TYPE: u8 = 101;
 
@@ -19,6 +19,8 @@ pub struct Phone {
     pub speaking: bool,
     pub codec_name: CodecName,
     pub ptime: u32,
+    /// What its `fmtp` asks of our Opus.
+    pub opus: Option<OpusParameters>,
     pub direction: Direction,
     /// Where packets come from.
     pub address: SocketAddr,
@@ -71,6 +73,7 @@ impl Phone {
             speaking: true,
             codec_name: name,
             ptime: 20,
+            opus: None,
             direction: Direction::SendRecv,
             address: SocketAddr::from(([198, 51, high, low], 4000)),
             said: None,
@@ -92,6 +95,11 @@ impl Phone {
 
     pub fn ptime(mut self, ptime: u32) -> Self {
         self.ptime = ptime;
+        self
+    }
+
+    pub fn asks(mut self, opus: OpusParameters) -> Self {
+        self.opus = Some(opus);
         self
     }
 
@@ -118,6 +126,7 @@ impl Phone {
                 name: self.codec_name,
                 payload_type: self.payload_type(),
                 ptime: self.ptime,
+                opus: self.opus,
             },
             telephone_event: Some(TelephoneEvent { payload_type: EVENT_PAYLOAD_TYPE, clock_rate: 8000 }),
             comfort_noise_payload_type: None,
