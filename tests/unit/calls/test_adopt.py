@@ -125,7 +125,7 @@ async def test_a_caller_seated_in_the_very_moment_of_the_crash_keeps_the_seat(ho
     assert await house.start() == 1
     assert house.people(room) == ["phone"]
     assert house.media.legs[leg].bridge is not None
-    await until(lambda: isinstance(stored(house).stage, InRoom) or house.switchboard.running)
+    await until(lambda: isinstance(stored(house).stage, InRoom))
     caller.press("*6")
     await until(lambda: house.media.legs[leg].muted)
 

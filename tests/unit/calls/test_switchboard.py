@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -200,12 +201,25 @@ async def test_stopping_hangs_up_politely_and_leaves_nobody_in_rooms(house: Hous
     await again.close()
 
 
-async def test_a_caller_who_gives_up_before_the_answer_is_cancelled(house: House, caller: SipCaller) -> None:
+async def test_a_caller_who_gives_up_while_the_call_is_put_on_record_is_cancelled(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saving, go_on = house.calls.save, asyncio.Event(), asyncio.Event()
+
+    async def slow(*values: Any, **more: Any) -> None:
+        saving.set()
+        await go_on.wait()
+        await save(*values, **more)
+
+    monkeypatch.setattr(house.calls, "save", slow)
     caller.dial(house.port)
+    await saving.wait()
     caller.invite.cancel()
+    await until(lambda: house.sip.counts["sessions"] == 0)
+    go_on.set()
     record = await house.recorded(lambda each: each.state == "ended")
-    assert record.ending is not None
-    assert record.ending.result in ("cancelled", "completed")  # the answer may have been faster
+    assert record.ending == Ending("cancelled", "caller_cancelled", 487, "caller")
+    assert house.calls.told == ["call.received", "call.ended"]
     assert house.media.legs == {}
 
 
