@@ -86,6 +86,9 @@ async def test_keys_pressed_while_waiting_mean_nothing_in_the_room(scene: StoryS
     call.phone.press("*6")
     await scene.browser_joins(room, role="host")
     await call.phone.hears("others_one")
+    call.phone.press("*8")
+    await call.phone.hears("people_before")
+    assert "muted" not in call.phone.prompts
     assert not call.phone.is_muted
 
 
