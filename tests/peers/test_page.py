@@ -5,37 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from .conftest import Browsers, Phones
+from .support.baresip import Baresip
 from .support.browser import Browser
 from .support.server import DialroomServer, Room
 
 PHONE = "+1 ••• 111"
 
 
-def test_a_phone_has_a_tile_with_its_masked_number_and_speaks_in_it(
-    server: DialroomServer, room: Room, phones: Phones, browser: Browser
-) -> None:
-    browser.join(room.url)
-    phone = phones(user="+15550001111")
-    phone.dial(server.sip())
-    phone.press(room.code)
-    browser.sees_tile(PHONE)
-    tile = browser.tile(PHONE)
-    assert tile.get_attribute("data-kind") == "phone"
-    assert "5550001111" not in browser.page.content()
-    browser.sees_speaking(PHONE)
-    phone.press("*6")
-    browser.sees_silent(PHONE)
+def test_a_phone_has_a_tile_with_its_masked_number_and_speaks_in_it(guest: Browser, caller: Baresip) -> None:
+    guest.sees_tile(PHONE)
+    assert guest.tile(PHONE).get_attribute("data-kind") == "phone"
+    assert "5550001111" not in guest.page.content()
+    guest.sees_speaking(PHONE)
+    caller.press("*6")
+    guest.sees_silent(PHONE)
 
 
 def test_a_caller_whose_phone_tells_a_name_is_shown_by_it(
-    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+    server: DialroomServer, room: Room, guest: Browser, phones: Phones
 ) -> None:
-    browser.join(room.url)
     phone = phones(name='"Grace Hopper"')
     phone.dial(server.sip())
     phone.press(room.code)
-    browser.sees_tile("Grace Hopper")
-    assert browser.tile("Grace Hopper").get_attribute("data-kind") == "phone"
+    guest.sees_tile("Grace Hopper")
+    assert guest.tile("Grace Hopper").get_attribute("data-kind") == "phone"
 
 
 def test_browsers_see_and_hear_each_other(room: Room, browsers: Browsers) -> None:
@@ -72,31 +65,26 @@ def test_a_shared_screen_is_a_picture_of_its_own(room: Room, browsers: Browsers)
 
 
 def test_a_browser_that_loses_the_network_comes_back_without_leaving(
-    server: DialroomServer, room: Room, phones: Phones, browser: Browser
+    server: DialroomServer, room: Room, guest: Browser, caller: Baresip
 ) -> None:
-    browser.join(room.url)
-    phone = phones()
-    phone.dial(server.sip())
-    phone.press(room.code)
-    browser.hears(440)
+    guest.hears(440)
     before = server.participant(room, "web")
-    browser.cut_socket()
-    browser.page.get_by_test_id("reconnecting").wait_for()
-    browser.restore_socket()
-    browser.page.get_by_test_id("reconnecting").wait_for(state="detached", timeout=30_000)
+    guest.cut_socket()
+    guest.page.get_by_test_id("reconnecting").wait_for()
+    guest.restore_socket()
+    guest.page.get_by_test_id("reconnecting").wait_for(state="detached", timeout=30_000)
     after = server.until(lambda: server.participant(room, "web"), lambda each: each["connected"], "a connected browser")
     assert after["id"] == before["id"]
-    browser.hears(440)
-    phone.hears(1000)
-    browser.sees_tile(PHONE)
+    guest.hears(440)
+    caller.hears(1000)
+    guest.sees_tile(PHONE)
 
 
 def test_the_way_in_by_phone_is_shown_with_number_code_link_and_qr_code(
-    room: Room, browser: Browser, tmp_path: Path
+    room: Room, guest: Browser, tmp_path: Path
 ) -> None:
-    browser.join(room.url)
-    browser.click("phone-panel-button")
-    panel = browser.page.get_by_test_id("phone-panel")
+    guest.click("phone-panel-button")
+    panel = guest.page.get_by_test_id("phone-panel")
     panel.wait_for()
     assert panel.get_by_test_id("dial-in-code").get_attribute("data-code") == room.code
     number = panel.get_by_test_id("dial-in-number").first
@@ -107,7 +95,7 @@ def test_the_way_in_by_phone_is_shown_with_number_code_link_and_qr_code(
     box = code.bounding_box()
     assert box is not None
     assert min(box["width"], box["height"]) > 80
-    browser.page.screenshot(path=tmp_path / "join-by-phone.png")
+    guest.page.screenshot(path=tmp_path / "join-by-phone.png")
     assert (tmp_path / "join-by-phone.png").stat().st_size > 10_000
 
 

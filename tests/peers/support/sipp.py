@@ -225,19 +225,6 @@ class Scenario:
         return self
 
 
-def status_of(port: int, message: str) -> int:
-    """Sends one datagram, exactly as written; the status of the first final response to it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        phone.bind(("127.0.0.1", 0))
-        phone.settimeout(20)
-        text = message.replace("LOCAL", f"127.0.0.1:{phone.getsockname()[1]}").replace("\n", "\r\n")
-        phone.sendto(text.encode(), ("127.0.0.1", port))
-        while True:
-            status = int(phone.recv(65535).split()[1])
-            if status >= 200:
-                return status
-
-
 def _told(folder: Path) -> str:
     files = [folder / "errors.txt", folder / "messages.txt"]
     return "\n".join(path.read_text(errors="replace")[-2500:] for path in files if path.exists())
