@@ -116,6 +116,11 @@ async def test_a_well_signed_token_with_wrong_claims_is_refused(
         await tokens.verify_join(_signed(ours, clock, **change))
 
 
+async def test_claims_as_long_as_they_may_be_are_taken(tokens: Tokens, ours: Organisation, clock: ManualClock) -> None:
+    claims = await tokens.verify_join(_signed(ours, clock, identity="x" * 128, name="x" * 120))
+    assert (len(claims.identity), len(claims.name)) == (128, 120)
+
+
 def _unsigned(token: str, algorithm: str) -> str:
     _, body, _ = token.split(".")
     header = base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()).decode().rstrip("=")
