@@ -151,6 +151,7 @@ async def test_a_caller_who_types_nothing_is_asked_three_times(scene: StorySet) 
     call = scene.call()
     assert await call.ends() == "nothing_entered"
     assert call.phone.prompts.count("nothing_entered") == 3
+    assert call.notes.words == ["code_asked", *["nothing_entered"] * 3, "nothing_entered"]  # the last one ends the call
     assert call.phone.prompts[-1] == "goodbye"
 
 
@@ -272,6 +273,7 @@ async def test_a_restarted_server_asks_again_without_greeting_and_remembers_wron
     await scene.room()
     call = scene.call(stage=AskingCode(wrong=2))
     await call.phone.hears("enter_code")
+    assert call.notes.stage == AskingCode(wrong=2)
     call.phone.press("111222333#")
     assert await call.ends() == "wrong_code"
     assert "welcome_enter_code" not in call.phone.prompts

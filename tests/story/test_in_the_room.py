@@ -56,6 +56,7 @@ async def test_star_four_and_seven_change_the_loudness_within_limits(scene: Stor
     call.phone.press("*4*4*4*4")
     await call.phone.hears("volume_max")
     assert call.phone.gains == [4.0, 8.0, 12.0]
+    assert call.phone.prompts[-4:] == ["louder"] * 3 + ["volume_max"]
     call.phone.press("*7*7*7*7*7*7*7")
     await call.phone.hears("volume_min")
     assert call.phone.gains[-1] == -12.0
@@ -205,6 +206,34 @@ async def test_a_moderator_lowers_the_hand(scene: StorySet) -> None:
     await call.phone.hears("hand_lowered_by_host")
     call.phone.press("*9")
     await call.phone.hears("hand_raised", times=2)
+
+
+async def test_what_is_done_in_the_room_is_on_record(scene: StorySet) -> None:
+    room, other = await scene.room(), await scene.room(code="731946285")
+    call = await in_room(scene, room)
+    call.phone.press("*9*4*6")
+    await call.phone.hears("muted")
+    await scene.meetings.set_muted(the_phone(scene, room).id, False, by="part_host")
+    await call.phone.hears("unmuted_by_host")
+    await scene.meetings.set_hand(the_phone(scene, room).id, False, by="part_host")
+    await call.phone.hears("hand_lowered_by_host")
+    await scene.meetings.move(the_phone(scene, room).id, other, by="api")
+    await call.phone.hears("moved_to_other_room")
+    done = ["hand_raised", "gain_changed", "muted", "unmuted", "hand_lowered", "moved"]
+    assert [word for word in call.notes.words if word in done] == done
+
+
+async def test_a_hand_raised_before_a_move_is_down_in_the_other_room(scene: StorySet) -> None:
+    room, other = await scene.room(), await scene.room(code="731946285")
+    call = await in_room(scene, room)
+    call.phone.press("*9")
+    await call.phone.hears("hand_raised")
+    await scene.meetings.move(the_phone(scene, room).id, other, by="api")
+    await call.phone.hears("moved_to_other_room")
+    assert not the_phone(scene, other).hand_raised
+    call.phone.press("*9")
+    await call.phone.hears("hand_raised", times=2)
+    assert the_phone(scene, other).hand_raised
 
 
 async def test_removal_is_spoken_outside_the_room(scene: StorySet) -> None:

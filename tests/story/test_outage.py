@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from .support.phone import CLIP_SECONDS
 from .support.stage import CODE, PIN, StorySet
 
 
@@ -27,6 +28,8 @@ async def test_an_outage_that_lasts_ends_the_call_with_an_apology(scene: StorySe
     scene.room_store.away = True
     call = scene.call()
     call.phone.press(CODE + "#")
+    first, second = await call.phone.hears("one_moment"), await call.phone.hears("one_moment", times=2)
+    assert second.at - first.at == scene.settings.outage_pause + CLIP_SECONDS
     assert await call.ends() == "store_unavailable"
     assert call.phone.prompts[-2:] == ["error_hang_up", "goodbye"]
     assert asyncio.get_running_loop().time() < 2 * scene.settings.outage_limit
