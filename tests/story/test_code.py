@@ -52,6 +52,7 @@ async def test_the_pound_after_a_code_that_was_complete_without_it_means_nothing
     call = scene.call()
     call.phone.press(CODE + "#")
     await call.phone.hears("enter_pin")
+    assert "nothing_entered" not in call.phone.prompts
     call.phone.press("90125#")
     await call.phone.is_in_a_bridge()
     assert scene.guesses.wrongs == 0
