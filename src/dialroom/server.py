@@ -187,8 +187,9 @@ class Server:
 
     async def _stop_media(self, process: MediaProcess, starting: asyncio.Task[bool]) -> None:
         """A start that failed stops only the process it started itself: one that was there has calls in it."""
+        starting.cancel()  # should it still be under way
         await asyncio.wait({starting})
-        started = starting.exception() is None and starting.result()
+        started = not starting.cancelled() and starting.exception() is None and starting.result()
         if (self._up and not self._keep_calls) or (not self._up and started):
             await process.stop()
 
@@ -236,6 +237,7 @@ class Server:
             on_invite=switchboard.on_invite,
             on_refused=switchboard.on_refused,
             credentials=gatekeeper.password,
+            takes_calls=lambda: switchboard.takes_calls and all(self._ready().values()),
         )
         try:
             await self.sip.start()

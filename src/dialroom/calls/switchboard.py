@@ -94,11 +94,16 @@ class Switchboard:
         """Calls running now."""
         return len(self._running)
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a new call would be taken now, as far as it is for us to say."""
+        return not self._stopping and self._taken < self.desk.max_calls
+
     # --- SIP's hooks -------------------------------------------------------------------------------------------
 
     def on_invite(self, invite: InviteSession) -> None:
         """A call was let in."""
-        if self._stopping or self._taken >= self.desk.max_calls:
+        if not self.takes_calls:
             reason = "server_stopping" if self._stopping else "no_capacity"
             invite.reject(503, None, RETRY_AFTER)
             self._refused(invite.facts, 503, reason)

@@ -37,7 +37,8 @@ class SipServer:
     """SIP on `host`:`port`, UDP and TCP. `advertised_host` is what peers are told, None for the address they reach.
 
     `admit` is asked before a stranger's request leaves any state; `on_invite` gets each call let in; `on_refused`
-    hears of each INVITE turned away (status 0: dropped silently). `credentials` finds the password of a user for
+    hears of each INVITE turned away (status 0: dropped silently). `takes_calls` says whether `on_invite` takes calls
+    now, for OPTIONS. `credentials` finds the password of a user for
     callers who must authenticate (with `Challenge`). Hooks are called on the event loop and must not block.
     """
 
@@ -51,6 +52,7 @@ class SipServer:
         on_invite: Callable[[InviteSession], None],
         on_refused: Callable[[RequestFacts, int, str], None],
         credentials: CredentialLookup | None = None,
+        takes_calls: Callable[[], bool] = lambda: True,
         user_agent: str = "dialroom",
     ) -> None:
         self._host = host
@@ -60,6 +62,7 @@ class SipServer:
         self._on_invite = on_invite
         self._on_refused = on_refused
         self._digest = DigestServer(secrets.token_bytes(32), credentials) if credentials is not None else None
+        self._takes_calls = takes_calls
         self._user_agent = user_agent
         self._sessions: dict[Session, InviteSession] = {}
         self._endpoint: Endpoint | None = None
@@ -97,6 +100,7 @@ class SipServer:
                 local_host=self._local_host,
                 admit=self._admit,
                 digest=self._digest,
+                takes_calls=self._takes_calls,
                 user_agent=self._user_agent,
             )
         )

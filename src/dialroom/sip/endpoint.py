@@ -42,7 +42,8 @@ class EndpointConfig:
     """How an endpoint presents itself and what it bears.
 
     `local_host` gives our address as a peer at the given host reaches us. `tag_key` (random bytes) makes the tags of
-    stateless answers. `digest` verifies credentials; without it a Challenge is answered 403.
+    stateless answers. `digest` verifies credentials; without it a Challenge is answered 403. `takes_calls` says whether
+    new calls are taken now; the user refuses them, and OPTIONS tells whoever asks beforehand.
     """
 
     port: int
@@ -51,6 +52,7 @@ class EndpointConfig:
     local_host: Callable[[str], str]
     admit: AdmissionHook
     digest: DigestServer | None = None
+    takes_calls: Callable[[], bool] = lambda: True
     user_agent: str = "dialroom"
     times: Times = DEFAULT
     max_transactions: int = 60_000
@@ -376,7 +378,7 @@ class Endpoint:
             self._reject(request, source, rejection)
             self._record_refusal(request, facts, key, rejection, now)
         elif request.method == "OPTIONS":
-            self._reject(request, source, _CAPABLE)
+            self._reject(request, source, _CAPABLE if self._config.takes_calls() else _UNAVAILABLE)
         else:
             self._offer(request, facts, source, now)
 
@@ -448,6 +450,7 @@ _MAX_SERVING = 512
 """Transactions of one call: keys pressed ten times a second, each remembered for 32 s, are 320."""
 _TOO_FAST = Rejection(500, "too many requests at once in one call", (("Retry-After", "5"),))
 _OVERLOADED = Rejection(503, "too many calls at once", (("Retry-After", "5"),))
+_UNAVAILABLE = Rejection(503, "no calls are taken now", (("Retry-After", "5"),))
 _CAPABLE = Rejection(
     200,
     "what we can do (§11.2)",

@@ -382,6 +382,15 @@ def test_a_full_endpoint_tells_who_asks_by_options() -> None:
     assert (answer.status, answer.get("retry-after")) == (503, "5")
 
 
+def test_who_asks_by_options_hears_that_no_calls_are_taken() -> None:
+    taken = [False, True]
+    side = make_side("10.0.0.2", takes_calls=lambda: taken[0])
+    (answer,) = feed(side, request("OPTIONS"))
+    assert (answer.status, answer.get("retry-after")) == (503, "5")
+    taken.pop(0)
+    assert status(side, request("OPTIONS")) == 200
+
+
 def test_a_refusal_is_repeated_only_as_long_as_a_request_is() -> None:
     admissions: list[Admission] = [Refuse(403, "a stranger"), Admit()]
     side = make_side("10.0.0.2", admit=lambda _facts: admissions[0])
