@@ -28,6 +28,8 @@ from dialroom.server import Doors, Server
 Say = Callable[[str], None]
 TONES = (440.0, 660.0)
 JOIN_SECONDS = 15.0
+LINGER_SECONDS = 10
+"""How long the media process outlives a demonstration that was killed: nobody comes back to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,14 @@ async def show(out: Console, *, check: bool) -> int:
 async def _stage(say: Say) -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="dialroom-demo-") as name:
         folder = Path(name)
-        config = load_config(data_dir=folder / "data", http_port=0, sip_host="127.0.0.1", sip_port=0, webrtc_port=0)
+        config = load_config(
+            data_dir=folder / "data",
+            http_port=0,
+            sip_host="127.0.0.1",
+            sip_port=0,
+            webrtc_port=0,
+            media_linger_seconds=LINGER_SECONDS,
+        )
         server = Server(config)
         say("starting the server")
         doors = await server.start()

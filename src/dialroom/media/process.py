@@ -161,18 +161,31 @@ class MediaProcess:
         command += ["--log", settings.log, "--log-file", str(settings.log_file), "--linger", str(settings.linger)]
         if settings.advertise:
             command += ["--advertise", ",".join(settings.advertise)]
-        child = await asyncio.to_thread(self._spawn, command)
+        child = await self._spawned(command)
         try:
             ready = await asyncio.wait_for(asyncio.to_thread(_read_ready, child), START_SECONDS)
-        except TimeoutError:
+        except BaseException as error:
+            # Also when the start is given up: nobody else knows of the process, and it would linger.
             child.kill()
-            raise MediaProcessError(f"The media process did not get ready; see {settings.log_file}") from None
+            await asyncio.to_thread(child.wait)
+            if isinstance(error, TimeoutError):
+                raise MediaProcessError(f"The media process did not get ready; see {settings.log_file}") from None
+            raise
         if ready is None:
             code = await asyncio.to_thread(child.wait)
             raise MediaProcessError(f"The media process ended with code {code}: {self._last_words()}")
         self._note(child.pid)
         self._child = child
         logger.info("The media process %d is ready on UDP and TCP port %s", child.pid, ready.get("webrtc_port"))
+
+    async def _spawned(self, command: list[str]) -> subprocess.Popen[bytes]:
+        spawning = asyncio.ensure_future(asyncio.to_thread(self._spawn, command))
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:  # a thread that has begun to start it cannot be called back
+            with await spawning as child:
+                child.kill()
+            raise
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with self._settings.log_file.open("ab") as log:
