@@ -12,7 +12,7 @@ from dialroom.calls.gatekeeper import Gatekeeper
 from dialroom.config import Config
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import SystemClock
-from dialroom.routing.explain import Explanation
+from dialroom.routing.explain import Explanation, asked_source, asked_user
 from dialroom.store.store import Store
 
 _MARKS = {"matched": "[green]✓[/green]", "not_matched": "[yellow]–[/yellow]", "decided": "[bold]→[/bold]"}
@@ -36,4 +36,4 @@ async def explain_call(config: Config, out: Console, number: str, caller: str, s
 async def _explained(store: Store, config: Config, number: str, caller: str, source: str) -> Explanation:
     gatekeeper = Gatekeeper(store.gateways, config.sip_allowed_networks, config.sip_strangers)
     explainer = Explainer(gatekeeper, store.numbers, Guesses(store.guesses, SystemClock()))
-    return await explainer.explain(None, number, caller, source)
+    return await explainer.explain(None, asked_user(number), asked_user(caller), asked_source(source))

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dialroom.config import Config
 from dialroom.core.log import set_up_logging
+from dialroom.core.open_files import raise_open_files
 from dialroom.rooms.values import Number, Room
 from dialroom.server import Doors, Server
 
@@ -16,6 +17,7 @@ from dialroom.server import Doors, Server
 async def serve_until_stopped(config: Config, out: Console, *, keep_calls: bool) -> None:
     """Starts, says where the doors are, and serves until SIGTERM or SIGINT."""
     set_up_logging(config.log_format, config.log_level)
+    raise_open_files()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,5 +60,5 @@ async def demo_room(server: Server) -> tuple[Room | None, Number | None]:
         return None, None
     house = organisations[0].id
     rooms = (await server.rooms.page(house, limit=200)).items
-    numbers = [number for number in await server.store.numbers.list(house) if number.dial_in]
+    numbers = [each for each in await server.store.numbers.list(house) if each.dial_in and each.room is None]
     return (rooms[-1] if rooms else None), (numbers[0] if numbers else None)

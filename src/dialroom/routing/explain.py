@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dialroom.core.errors import Invalid
 from dialroom.routing.decide import AskForCode, Decision, JoinRoom, Reject
-from dialroom.routing.gateways import Admission, MustAuthenticate, Stranger
+from dialroom.routing.gateways import Admission, MustAuthenticate, Stranger, parse_address
 from dialroom.routing.trace import TraceStep, as_seen_by
+from dialroom.sip.errors import SipError
+from dialroom.sip.uri import OtherUri, parse_uri
 
 Outcome = Literal["ask_for_code", "join_room", "reject", "challenge", "stranger"]
 
@@ -19,6 +22,25 @@ class Explanation:
     outcome: Outcome
     summary: str
     trace: tuple[TraceStep, ...]
+
+
+def asked_user(text: str) -> str:
+    """The SIP user of a question: a URI's, as phones show and take it, else the text itself. Raises Invalid."""
+    text = text.strip()
+    if not text.lower().startswith(("sip:", "sips:", "tel:")):
+        return text
+    try:
+        uri = parse_uri(text)
+    except SipError as error:
+        raise Invalid(f"{text!r}: {error}.", "Write the number, or sip:1000@example.com.") from error
+    return "" if isinstance(uri, OtherUri) else uri.username
+
+
+def asked_source(text: str) -> str:
+    """The address a call is said to come from. Raises Invalid: no call comes from a name."""
+    if parse_address(text.strip()) is None:
+        raise Invalid(f"{text!r} is not an IP address.", "Write it as 198.51.100.7.", "source")
+    return text.strip()
 
 
 def explain(admission: Admission, decision: Decision | None, organisation: str | None = None) -> Explanation:

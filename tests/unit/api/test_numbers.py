@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+from tests.unit.calls.memory_calls import call_record
 
 from .conftest import House
 
@@ -18,6 +21,25 @@ async def test_a_number_is_added_and_leads_callers_to_the_code(house: House) -> 
     assert again.json()["code"] == "number_taken"
 
 
+async def test_a_number_that_leads_straight_into_a_room_is_no_way_into_another(house: House) -> None:
+    straight, other = await house.room(name="Straight"), await house.room(name="Other")
+    for number, room in (("2000", straight["id"]), ("3000", None)):
+        made = await house.api.post("/api/numbers", json={"number": number, "room": room})
+        assert made.status_code == 201, made.text
+    ways = {
+        room["name"]: {
+            each["number"]: each["tel_uri"]
+            for each in (await house.api.get(f"/api/rooms/{room['id']}")).json()["dial_in"]["numbers"]
+            if each["number"] in ("2000", "3000")
+        }
+        for room in (straight, other)
+    }
+    assert ways == {
+        "Straight": {"2000": "tel:2000", "3000": f"tel:3000,,{straight['dial_in']['code']}"},
+        "Other": {"3000": f"tel:3000,,{other['dial_in']['code']}"},
+    }
+
+
 async def test_what_is_no_number_is_refused_with_an_example(house: House) -> None:
     answer = await house.api.post("/api/numbers", json={"number": "call me"})
     assert answer.status_code == 422
@@ -28,6 +50,17 @@ async def test_a_call_to_nobodys_number_would_be_refused_and_the_trace_says_why(
     explained = (await house.api.post("/api/calls/explain", json={"to": "+4930123456"})).json()
     assert explained["outcome"] == "reject"
     assert any("404" in step["why"] for step in explained["trace"]), explained
+
+
+async def test_a_question_about_a_call_may_be_the_uri_that_would_be_dialled(house: House) -> None:
+    await house.api.post("/api/numbers", json={"number": "+12025550100"})
+    for to in ("sip:+12025550100@127.0.0.1:5060", "tel:+1-202-555-0100"):
+        explained = await house.api.post("/api/calls/explain", json={"to": to, "from": "sip:anna@pbx.example"})
+        assert explained.json()["outcome"] == "ask_for_code", explained.text
+    for wrong, field in (({"to": "sip:"}, None), ({"to": "1000", "source": "my.host"}, "body.source")):
+        answer = await house.api.post("/api/calls/explain", json=wrong)
+        assert answer.status_code == 422, answer.text
+        assert field in (None, *(each["field"] for each in answer.json().get("errors", [])))
 
 
 async def test_a_gateway_never_shows_its_password_again(house: House) -> None:
@@ -49,6 +82,14 @@ async def test_a_username_tells_one_gateway_from_all_others(house: House) -> Non
     without = {"name": "Carrier", "addresses": ["198.51.100.0/24"]}
     for _ in range(2):
         assert (await house.api.post("/api/gateways", json=without)).status_code == 201
+
+
+async def test_calls_of_a_number_are_found_though_its_plus_was_not_escaped(house: House) -> None:
+    record = call_record()
+    await house.store.calls.save(replace(record, organisation=house.organisation, from_number="+12025550176"))
+    for written in ("%2B12025550176", "+12025550176"):
+        found = (await house.api.get(f"/api/calls?number={written}")).json()["items"]
+        assert [each["id"] for each in found] == [record.id], written
 
 
 async def test_calls_since_a_time_without_zone_are_not_guessed_at(house: House) -> None:

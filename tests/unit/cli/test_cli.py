@@ -109,6 +109,15 @@ def test_a_call_that_would_be_refused_says_why_and_ends_with_3(run: Run) -> None
     assert "192.0.2.1 is in no gateway's networks" in text
 
 
+@pytest.mark.usefixtures("first_start")
+def test_what_a_phone_would_dial_can_be_asked_for_as_it_is_and_a_wrong_address_is_no_answer(run: Run) -> None:
+    code, text, _ = run("route", "sip:1000@127.0.0.1")
+    assert (code, "asked for a meeting code" in text) == (0, True)
+    code, text, said = run("route", "1000", "--source", "my.host")
+    assert (code, text) == (1, "")
+    assert "198.51.100.7" in said
+
+
 @pytest.mark.parametrize("command", [["route", "1000"], ["keys", "create", "app"], ["call", "sip:1000@127.0.0.1"]])
 def test_a_crash_does_not_tell_what_was_in_variables(
     run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]

@@ -12,6 +12,7 @@ from dialroom.api.wire.calls import CallExplanation, CallGiven, CallQuestion
 from dialroom.api.wire.common import Moment, PageOf
 from dialroom.calls.ports import CallFilter
 from dialroom.core.errors import NotFound
+from dialroom.routing.explain import asked_source, asked_user
 
 router = APIRouter(prefix="/calls", tags=["Calls"])
 
@@ -29,6 +30,8 @@ async def list_calls(
     until: Annotated[Moment | None, Query(description="Received before.")] = None,
 ) -> PageOf[CallGiven]:
     """Calls, newest first."""
+    if number and number.startswith(" "):  # a plus sign that was not written as %2B
+        number = "+" + number[1:]
     which = CallFilter(state=state, room=room, session=session, number=number, since=since, until=until)
     page = await context.calls.page(tenant, which, limit=asked.limit, cursor=asked.cursor)
     return PageOf(items=[CallGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
@@ -46,5 +49,6 @@ async def read_call(call: str, context: Context, tenant: Tenant) -> CallGiven:
 @router.post("/explain", responses=responses(422))
 async def explain_call(body: CallQuestion, context: Context, tenant: Tenant) -> CallExplanation:
     """What would become of a call, and why, without one being made."""
-    explanation = await context.explain(tenant, body.to, body.from_, body.source)
+    to, from_, source = asked_user(body.to), asked_user(body.from_), asked_source(body.source)
+    explanation = await context.explain(tenant, to, from_, source)
     return CallExplanation.model_validate(explanation)

@@ -165,7 +165,8 @@ def _as_dialled(text: str) -> str:
 
 def _checked(gateway: Gateway) -> Gateway:
     if not gateway.addresses and gateway.username is None:
-        raise Invalid("A gateway without addresses and username would never match.", field="addresses")
+        fix = "Give `addresses`, or `username` and `password`."
+        raise Invalid("A gateway without addresses and username would never match.", fix, "addresses")
     if (gateway.username is None) != (gateway.password is None):
         raise Invalid("A username needs a password, and the other way round.", field="password")
     return gateway

@@ -115,14 +115,19 @@ def dial_in_number(number: Number, code: str | None) -> DialInNumber:
 
 
 def dial_in(room: Room, numbers: tuple[Number, ...]) -> DialIn:
-    """How to join this room by phone, given the organisation's numbers."""
-    leading = [number for number in numbers if number.dial_in or number.room == room.id] if room.dial_in else []
+    """How to join this room by phone, given the organisation's numbers. One that leads straight into another room asks
+    for no code, so it is no way into this one."""
+    leading = [number for number in numbers if _leads_into(number, room)] if room.dial_in else []
     return DialIn(
         enabled=room.dial_in,
         code=room.code,
         pin_required=room.pin is not None,
         numbers=[dial_in_number(number, None if number.room == room.id else room.code) for number in leading],
     )
+
+
+def _leads_into(number: Number, room: Room) -> bool:
+    return number.dial_in if number.room is None else number.room == room.id
 
 
 def room_given(room: Room, numbers: tuple[Number, ...], public_url: str, session: str | None) -> RoomGiven:
