@@ -108,6 +108,7 @@ class Rooms:
             before = await self.read(organisation, room)
             after = replace(before, **changes, updated_at=self._clock.now())
             if not after.dial_in:
+                _check_code_is_used(changes.get("code"), dial_in=False)
                 after = replace(after, code=None)
             check_room(after)
             after = await self._write(after, self._store.change, draw_slugs=False)
@@ -194,6 +195,7 @@ def new_room(organisation: str, new: NewRoom, now: datetime) -> Room:
         created_at=now,
         updated_at=now,
     )
+    _check_code_is_used(new.code, dial_in=new.dial_in)
     check_room(room)
     return room
 
@@ -222,6 +224,11 @@ def check_room(room: Room) -> None:
         raise Invalid("A session starts with `anyone` or with a `host`.", field="starts_with")
     _check_times(room)
     _check_metadata(room.metadata)
+
+
+def _check_code_is_used(code: str | None, *, dial_in: bool) -> None:
+    if code is not None and not dial_in:
+        raise Invalid("Without dial-in no code leads into the room.", "Leave `code` out, or set `dial_in`.", "code")
 
 
 def _check_times(room: Room) -> None:

@@ -52,6 +52,25 @@ async def test_turning_dial_in_off_takes_the_code_away_and_on_draws_one(house: H
     assert on["dial_in"]["code"]
 
 
+async def test_a_code_is_not_lost_where_dial_in_is_off(house: House) -> None:
+    made = await house.api.post("/api/rooms", json={"name": "Off", "dial_in": False, "code": "314159265"})
+    off = await house.room(dial_in=False)
+    path = f"/api/rooms/{off['id']}"
+    changed = await house.api.patch(path, json={"code": "314159265"})
+    for answer in (made, changed):
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.code")
+    both = await house.api.patch(path, json={"dial_in": True, "code": "314159265"})
+    assert both.json()["dial_in"]["code"] == "314159265"
+
+
+async def test_a_room_is_not_made_for_a_time_that_is_over(house: House) -> None:
+    answer = await house.api.post("/api/rooms", json={"name": "Late", "expires_at": "2020-12-01T10:00:00Z"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.expires_at")
+    room = await house.room(opens_at="2020-12-01T10:00:00Z")
+    over = await house.api.patch(f"/api/rooms/{room['id']}", json={"expires_at": "2020-12-02T10:00:00Z"})
+    assert over.status_code == 200  # that is how a room is closed
+
+
 async def test_two_rooms_cannot_have_one_code(house: House) -> None:
     await house.room(code="314159265")
     answer = await house.api.post("/api/rooms", json={"name": "Other", "code": "314159265"})

@@ -58,8 +58,10 @@ async def test_a_room_gets_a_code_and_a_link_nobody_guesses(rooms: Rooms, ours: 
 
 
 async def test_a_room_without_dial_in_has_no_code(rooms: Rooms, ours: Organisation) -> None:
-    made = await rooms.create(ours.id, NewRoom(name="Room", dial_in=False, code="471147"))
+    made = await rooms.create(ours.id, NewRoom(name="Room", dial_in=False))
     assert made.code is None
+    with pytest.raises(Invalid):  # it would be lost without a word
+        await rooms.create(ours.id, NewRoom(name="Room", dial_in=False, code="471147"))
     changed = await rooms.change(ours.id, made.id, dial_in=True)
     assert changed.code is not None
     assert (await rooms.change(ours.id, made.id, dial_in=False)).code is None

@@ -13,6 +13,7 @@ from dialroom.api.wire.common import PageOf
 from dialroom.api.wire.meetings import SessionGiven, TokenCreate, TokenGiven
 from dialroom.api.wire.rooms import RoomChange, RoomCreate, RoomGiven, room_given
 from dialroom.core.answers import Answer
+from dialroom.core.errors import Invalid
 from dialroom.core.ids import new_id
 from dialroom.rooms.directory import NewRoom
 from dialroom.rooms.values import Room
@@ -33,6 +34,9 @@ async def create_room(
 
     async def create(answer: Answer[RoomGiven]) -> RoomGiven:
         new = NewRoom(**body.model_dump())
+        if new.expires_at is not None and new.expires_at <= context.clock.now():
+            fix = "Set `expires_at` to a time that is still to come, or leave it out."
+            raise Invalid("The room would have expired already.", fix, "expires_at")
         return given(await context.rooms.create(tenant, new, answer=lambda room: answer(given(room))))
 
     return await once(context, request, tenant, idempotency_key, RoomGiven, create)
