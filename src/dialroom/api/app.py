@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -142,6 +142,12 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/api/docs", include_in_schema=False)
     async def docs_page() -> FileResponse:
         return _page("docs/index.html")
+
+    @app.get("/api", include_in_schema=False)
+    @app.get("/api/", include_in_schema=False)
+    @app.get("/api/docs/", include_in_schema=False)
+    async def to_docs_page() -> RedirectResponse:
+        return RedirectResponse("/api/docs")
 
     for folder in ("assets", "sdk", "docs"):
         app.mount(f"/{folder}", StaticFiles(directory=PAGES / folder, check_dir=False), name=folder)

@@ -68,7 +68,10 @@ async def organisation(
 ) -> str:
     """The organisation whose key the request carries. Raises Unauthenticated."""
     if credentials is None:
-        raise Unauthenticated("The request carries no API key.")
+        sent = request.headers.get("authorization")
+        raise Unauthenticated(
+            "The Authorization header is not `Bearer` and a key." if sent else "The request carries no API key."
+        )
     return (await services(request).keys.authenticate(credentials.credentials)).organisation
 
 

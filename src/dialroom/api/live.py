@@ -15,8 +15,9 @@ from dialroom.auth.keys import ApiKeys
 from dialroom.core.bus import EventBus
 from dialroom.core.clock import Clock
 from dialroom.core.errors import DialroomError, Invalid, StoreUnavailable, TooManyConnections, Unauthenticated
-from dialroom.core.events import EVENT_TYPES, Event
+from dialroom.core.events import Event
 from dialroom.core.limits import Places
+from dialroom.webhooks.filters import check_filters, wants
 
 FIRST_MESSAGE_SECONDS = 5.0
 KEY_CHECK_SECONDS = 30.0
@@ -24,7 +25,7 @@ KEY_CHECK_SECONDS = 30.0
 
 
 class Subscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first message: who asks, and for which types (none: all)."""
+    """The first message: who asks, and for which types or families (``call.*``); none: all."""
 
     key: str
     events: Annotated[list[str], msgspec.Meta(max_length=50)] = []
@@ -74,13 +75,10 @@ class LiveEvents:
 
     async def _stream(self, subscription: Subscription, socket: QueuedSocket) -> None:
         organisation = (await self._keys.authenticate(subscription.key)).organisation
-        unknown = sorted(set(subscription.events) - set(EVENT_TYPES))
-        if unknown:
-            raise Invalid(f"There is no event type {unknown[0]!r}.", "See /api/docs for the types.")
-        wanted = frozenset(subscription.events)
+        wanted = check_filters(subscription.events or ["*"])
 
         def tell(event: Event) -> None:
-            if not wanted or event.type in wanted:
+            if wants(wanted, event.type):
                 socket.send({"id": event.id, **event.body()})
 
         if not self._open.free(organisation):

@@ -75,7 +75,7 @@ class ApiKeys:
         key = await self._store.find(f"key_{match['id']}") if match else None
         matches = hmac.compare_digest(hash_api_key(text), key.secret_hash if key else _NOBODY)
         if key is None or not matches or key.revoked_at is not None:
-            raise Unauthenticated
+            raise Unauthenticated("There is no such API key, or it was revoked.")
         return Principal(key.organisation, key.id)
 
     async def page(self, organisation: str, cursor: str | None = None, limit: int | None = None) -> Page[ApiKey]:

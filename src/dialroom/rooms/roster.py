@@ -76,7 +76,7 @@ class Roster:
     def room(self, room_id: str) -> Live:
         """Raises NotFound."""
         if (live := self.by_room.get(room_id)) is None:
-            raise NotFound("No session is running in this room.")
+            raise NotFound("No session is running in this room.", "One begins when somebody joins.")
         return live
 
     def seat(self, participant_id: str) -> tuple[Live, Seat]:

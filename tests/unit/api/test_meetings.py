@@ -55,6 +55,26 @@ async def test_live_events_end_when_the_key_is_revoked(house: House, monkeypatch
         assert closed.value.rcvd.code == 4001
 
 
+async def test_live_events_are_chosen_as_those_of_webhooks_are(house: House) -> None:
+    room = await house.room()
+    async with house.socket("/api/live") as live, house.socket() as connection:
+        await live.send(json.dumps({"key": house.key, "events": ["participant.*"]}))
+        assert json.loads(await live.recv()) == {"type": "ready"}
+        await Guest(connection).request("join", token=await house.token(room["id"], name="Ada"))
+        assert json.loads(await live.recv())["type"] == "participant.joined"
+    async with house.socket("/api/live") as live:
+        await live.send(json.dumps({"key": house.key, "events": ["participant.jioned"]}))
+        refused = json.loads(await live.recv())
+        assert refused["code"] == "invalid"
+        assert "participant.joined" in refused["fix"]
+
+
+async def test_a_type_of_event_that_does_not_exist_is_refused_where_it_would_find_nothing(house: House) -> None:
+    answer = await house.api.get("/api/events", params={"type": "call.endd"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.type")
+    assert "call.ended" in answer.json()["detail"]
+
+
 async def test_events_come_live_to_who_asks_with_a_key(house: House) -> None:
     room = await house.room()
     async with house.socket("/api/live") as live, house.socket() as connection:

@@ -35,6 +35,12 @@ async def test_a_room_without_guests_gives_strangers_neither_token_nor_code(hous
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+async def test_the_address_of_the_api_leads_to_its_documentation(house: House) -> None:
+    for path in ("/api", "/api/", "/api/docs/"):
+        answer = await house.api.get(path, headers=NOBODY)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/api/docs")
+
+
 async def test_a_link_to_nowhere_is_said_to_be_one(house: House) -> None:
     answer = await house.api.get("/api/pages/no-such-room", headers=NOBODY)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -19,6 +19,21 @@ async def test_a_request_without_key_is_told_how_to_send_one(house: House) -> No
     assert "Authorization: Bearer" in answer.json()["fix"]
 
 
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        ("", "carries no API key"),
+        ("dr_abc", "not `Bearer` and a key"),
+        ("Basic ZHI6YWJj", "not `Bearer` and a key"),
+        ("Bearer dr_abc", "no such API key"),
+    ],
+)
+async def test_what_is_wrong_with_a_key_is_said(house: House, header: str, detail: str) -> None:
+    answer = await house.api.get("/api/rooms", headers={"Authorization": header})
+    assert answer.status_code == 401
+    assert detail in answer.json()["detail"]
+
+
 async def test_a_wrong_key_is_refused_without_being_repeated(house: House) -> None:
     wrong = house.key[:-1] + ("A" if house.key[-1] != "A" else "B")
     answer = await house.api.get("/api/rooms", headers={"Authorization": f"Bearer {wrong}"})

@@ -14,6 +14,7 @@ from dialroom.api.wire.webhooks import (
     AttemptGiven,
     DeliveryGiven,
     EventGiven,
+    EventType,
     Replayed,
     WebhookChange,
     WebhookCreate,
@@ -112,7 +113,7 @@ async def list_events(
     context: Context,
     tenant: Tenant,
     asked: Asked,
-    type_: Annotated[str | None, Query(alias="type", max_length=64)] = None,
+    type_: Annotated[EventType | None, Query(alias="type")] = None,
 ) -> PageOf[EventGiven]:
     """What happened, newest first, kept for 30 days."""
     page = await context.outbox.page_events(tenant, type_, asked.cursor, asked.limit)

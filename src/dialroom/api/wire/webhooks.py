@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dialroom.api.wire.common import Change, Given, Line, Taken, Time
-from dialroom.core.events import Event
+from dialroom.core.events import EVENT_TYPES, Event
 from dialroom.webhooks.values import Endpoint
+
+
+def _event_type(text: str) -> str:
+    if text not in EVENT_TYPES:
+        raise ValueError(f"there is no such type of event; use one of {', '.join(EVENT_TYPES)}")
+    return text
+
+
+EventType = Annotated[str, AfterValidator(_event_type), Field(json_schema_extra={"enum": list(EVENT_TYPES)})]
+"""A type that is asked for: one that does not exist would find nothing."""
 
 
 class WebhookCreate(Taken):
