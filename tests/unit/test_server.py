@@ -12,7 +12,9 @@ from unittest.mock import Mock
 
 import httpx2
 import pytest
+from rich.console import Console
 
+from dialroom.cli.call import CallPlan, make_call
 from dialroom.cli.own_media import own_media
 from dialroom.cli.phone import PhoneFailure, TestPhone
 from dialroom.config import Config, load_config
@@ -166,6 +168,33 @@ async def test_a_phone_calls_is_in_the_room_and_the_next_start_knows_it(folder: 
     assert doors.first is None
     assert doors.calls_taken_up == 0
     await again.stop()
+
+
+@pytest.mark.usefixtures("_media_is_built")
+async def test_a_test_call_that_is_called_off_is_hung_up(folder: Path) -> None:
+    server = Server(config(folder))
+    doors = await server.start()
+    assert doors.first is not None
+    plan = CallPlan(target(doors), "", 0.0, None, None, None, 60.0, (), "test")
+    calling = asyncio.create_task(make_call(plan, Console(quiet=True)))
+    headers = {"Authorization": f"Bearer {doors.first.api_key}"}
+    async with asyncio.timeout(20), httpx2.AsyncClient(base_url=doors.base_url, headers=headers) as api:
+        while not (await api.get("/api/calls?state=answered")).json()["items"]:  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(0.05)
+        calling.cancel()
+        await asyncio.wait({calling})
+        while (await last_call(api))["ending"] is None:  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(0.05)
+        assert (await last_call(api))["ending"]["reason"] == "caller_hung_up"
+    await server.stop()
+
+
+async def test_a_name_without_address_is_not_said_to_have_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    async with TestPhone.open(FakeMediaPlane(), lambda text: None) as phone:
+        with pytest.raises(PhoneFailure, match=r"phones\.example has no address"):
+            await phone.dial("sip:1000@phones.example")
 
 
 async def last_call(api: httpx2.AsyncClient) -> dict[str, Any]:

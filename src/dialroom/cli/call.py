@@ -63,13 +63,17 @@ async def make_call(plan: CallPlan, out: Console) -> int:
             return NO_ANSWER if failure.status in (408, 480, 487) else REFUSED
         except SipError as error:
             raise Invalid(f"{plan.target}: {error}", "Write it as sip:1000@127.0.0.1:5060.") from error
-        early = await _talk(plan, line, out)
+        try:
+            early = await _talk(plan, line)
+        except BaseException:  # Ctrl-C among them: the other side must not be left with a call that nobody ends
+            await line.hang_up()
+            raise
         statistics = await line.hang_up()
         say(_quality(statistics))
     return _verdict(plan, statistics, early, out)
 
 
-async def _talk(plan: CallPlan, line: Line, out: Console) -> bool:
+async def _talk(plan: CallPlan, line: Line) -> bool:
     """Whether the other side hung up before the time was over."""
     if plan.record is not None:
         await line.record(plan.record.resolve())

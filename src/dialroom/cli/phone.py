@@ -93,6 +93,10 @@ class TestPhone:
         uri = parse_uri(target)
         if not isinstance(uri, SipUri):
             raise PhoneFailure(f"{target}: write a SIP URI such as sip:1000@127.0.0.1")
+        try:
+            await asyncio.get_running_loop().getaddrinfo(uri.host.strip("[]"), None)
+        except OSError:
+            raise PhoneFailure(f"{uri.host} has no address: is the name right?", 408) from None
         host = local_address_towards(uri.host)
         line = Line(self._media, MediaSide(host, codecs=codecs), self._say)
         try:
@@ -232,7 +236,8 @@ class Line:
                     await self._configure(sdp)
             case Failed(status, reason):
                 self._fail(PhoneFailure(f"refused with {status} {reason}".rstrip(), status))
-                self._over(f"refused with {status}")
+                self.ending = f"refused with {status}"
+                self.ended.set()  # it is said with the failure
             case Cancelled():
                 self._over("cancelled")
             case Ended(_, by):
