@@ -7,6 +7,7 @@ So while the database is away a call goes on, and the next write that succeeds h
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -91,7 +92,7 @@ class CallJournal:
 
     async def received(self) -> None:
         """The call is known. Raises `StoreUnavailable`: without a record no call is taken."""
-        self._step("received", f"from {self.record.source}")
+        self._step("received", f"from {self.record.source}", **_whence(self.record))
         event = call_event("call.received", self.record, self._clock.now())
         await self._store.save(self.record, [event])
 
@@ -135,13 +136,16 @@ class CallJournal:
             reason=ending.reason,
             by=ending.by,
             sip_code=ending.sip_code,
+            **(_whence(self.record) if ending.result == "rejected" else {}),
         )
         metrics.CALLS.labels(self.record.direction, ending.result, ending.reason).inc()
         await self._write(call_event(type_, self.record, now))
 
-    def _step(self, what: str, detail: str) -> None:
+    def _step(self, what: str, detail: str, **more: str) -> None:
         self.record = self.record.with_step(self._clock.now(), what, detail)
-        _log.info(f"call.{what}", call=self.record.id)
+        if detail and not more:
+            more = {"detail": detail}
+        _log.info(f"call.{what}", call=self.record.id, **more)
 
     async def flush(self) -> bool:
         """Writes what the database did not take or does not know yet; whether nothing is left to write."""
@@ -195,6 +199,12 @@ class CallJournal:
         if self._acknowledgement is not None:
             self._acknowledgement.cancel()
             self._acknowledgement = None
+
+
+def _whence(record: CallRecord) -> dict[str, str]:
+    """For the log, where a call is looked for by what was dialled. A one-tap link may have dialled the code behind a
+    comma; that is not for logs."""
+    return {"to": re.split("[,;]", record.to_number)[0], "source": record.source}
 
 
 def _ended(record: CallRecord, ending: Ending, at: datetime, statistics: Statistics | None) -> CallRecord:

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from dialroom.calls.ending import refused, signalled
 from dialroom.calls.journal import ACKNOWLEDGED_WITHIN, CallJournal
@@ -53,6 +56,20 @@ class SlowCalls(MemoryCalls):
         assert self._ids.isdisjoint(event.id for event in events)
         self._ids |= {event.id for event in events}
         await super().save(record, events, resume=resume)
+
+
+async def test_the_log_says_what_was_dialled_and_from_where_but_no_code_dialled_behind_it(store: MemoryCalls) -> None:
+    journal = CallJournal(replace(call_record(), to_number="1000,,482913657"), store, SystemClock())
+    structlog.reset_defaults()  # a command that another test ran has the level at warning
+    with capture_logs() as logged:
+        await journal.received()
+        await journal.note("code_wrong", "try 1 of 3")
+        await journal.ended(refused(404, "unknown_number"), None)
+    said = {each["event"]: each for each in logged}
+    for event in ("call.received", "call.ended"):
+        assert (said[event]["to"], said[event]["source"]) == ("1000", journal.record.source)
+    assert said["call.code_wrong"]["detail"] == "try 1 of 3"
+    assert "482913657" not in str(logged)
 
 
 async def test_a_flow_cancelled_while_it_writes_makes_no_event_twice() -> None:
