@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -283,10 +284,15 @@ def html_table(id_: str, heading: str, columns: tuple[str, ...], rows: list[tupl
     yield "  <thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in columns) + "</tr></thead>"
     yield "  <tbody>"
     for first, *others in rows:
-        cells = "".join(f"<td>{html.escape(each, quote=False)}</td>" for each in others)
+        cells = "".join(f"<td>{html_text(each)}</td>" for each in others)
         yield f'    <tr id="{first}"><td><code>{first}</code></td>{cells}</tr>'
     yield "  </tbody>"
     yield "</table>"
+
+
+def html_text(text: str) -> str:
+    """Markdown's code as HTML's."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text, quote=False))
 
 
 def cell(text: str) -> str:

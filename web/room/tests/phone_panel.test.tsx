@@ -42,6 +42,13 @@ afterEach(() => {
 });
 
 describe("the panel Join by phone", () => {
+  it("does not say that a code is dialled for a number that asks for none", async () => {
+    const [number] = DIAL_IN.numbers;
+    await show({ ...DIAL_IN, numbers: [{ ...number!, telUri: "tel:+12025550143" }] });
+    expect(root.querySelector(".dial-card .hint")?.textContent).toBe("Scan to call; no code is needed.");
+    expect(root.querySelector("[role=img]")?.getAttribute("aria-label")).not.toContain("code and");
+  });
+
   it("shows the code in groups and the numbers by country, each dialled with one tap", async () => {
     await show(DIAL_IN);
     expect(all("[data-testid=dial-in-code]").map(({ textContent }) => textContent)).toEqual([

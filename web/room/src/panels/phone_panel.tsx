@@ -23,11 +23,17 @@ export function PhonePanel({ dialIn, roomName, onClose }: PhonePanelProps) {
       </Panel>
     );
   }
+  const entersCode = number.telUri.includes(","); // one that leads straight into the room asks for none
   return (
     <Panel title="Join by phone" testId="phone-panel" onClose={onClose}>
       <div class="dial-card">
-        <QrCode text={number.telUri} label={`QR code that calls ${number.display} and enters the code`} />
-        <p class="hint">Scan to call; the code is dialled for you.</p>
+        <QrCode
+          text={number.telUri}
+          label={`QR code that calls ${number.display}${entersCode ? " and enters the code" : ""}`}
+        />
+        <p class="hint">
+          {entersCode ? "Scan to call; the code is dialled for you." : "Scan to call; no code is needed."}
+        </p>
         <a class="button primary" href={number.telUri} data-testid="dial-in-call">
           <Icon name="phone" size={19} />
           <span>Call {number.display}</span>

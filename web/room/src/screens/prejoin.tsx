@@ -173,7 +173,7 @@ function DeviceProblems({ visit }: { visit: Visit }) {
 
 export function Problem({ error, also }: { error: Refusal; also?: string }) {
   const both = (text: string): string =>
-    also ? text.replaceAll("microphone", `microphone or ${also}`) : text;
+    also ? text.replaceAll(/microphone(?! or )/g, `microphone or ${also}`) : text;
   return (
     <div class="problem" role="alert" data-testid="problem" data-code={error.code}>
       <Icon name="warning" size={20} />
