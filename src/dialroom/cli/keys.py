@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dialroom.auth.keys import ApiKeys
+from dialroom.cli.served_store import served_store
 from dialroom.config import Config
-from dialroom.core.bus import EventBus
 from dialroom.core.clock import SystemClock
-from dialroom.core.errors import NotFound
-from dialroom.store.store import Store
 
 
 async def create(config: Config, out: Console, name: str) -> None:
@@ -49,12 +47,5 @@ async def revoke(config: Config, out: Console, key: str) -> None:
 
 @asynccontextmanager
 async def _keys(config: Config) -> AsyncIterator[tuple[ApiKeys, str]]:
-    clock = SystemClock()
-    store = await Store.open(config.database, config.data_dir, EventBus())
-    try:
-        organisations = await store.organisations.list()
-        if not organisations:
-            raise NotFound("There is no organisation yet.", "Start the server once: `dialroom serve`.")
-        yield ApiKeys(store.keys, clock), organisations[0].id
-    finally:
-        await store.close()
+    async with served_store(config) as (store, house):
+        yield ApiKeys(store.keys, SystemClock()), house

@@ -9,8 +9,8 @@ from rich.table import Table
 from dialroom.auth.guesses import Guesses
 from dialroom.calls.explainer import Explainer
 from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.cli.served_store import served_store
 from dialroom.config import Config
-from dialroom.core.bus import EventBus
 from dialroom.core.clock import SystemClock
 from dialroom.routing.explain import Explanation, asked_source, asked_user
 from dialroom.store.store import Store
@@ -20,11 +20,8 @@ _MARKS = {"matched": "[green]✓[/green]", "not_matched": "[yellow]–[/yellow]"
 
 async def explain_call(config: Config, out: Console, number: str, caller: str, source: str) -> int:
     """Prints every step of the decision; 0 if the call would be answered."""
-    store = await Store.open(config.database, config.data_dir, EventBus())
-    try:
+    async with served_store(config) as (store, _):
         explanation = await _explained(store, config, number, caller, source)
-    finally:
-        await store.close()
     table = Table.grid(padding=(0, 1))
     for step in explanation.trace:
         table.add_row(_MARKS[step.verdict], escape(step.subject), f"[dim]{escape(step.why)}[/dim]")

@@ -151,10 +151,15 @@ def test_keys_are_made_listed_and_revoked(run: Run) -> None:
     assert "key_nobody" in said
 
 
-def test_keys_before_the_first_start_say_what_to_do(run: Run) -> None:
-    code, _, said = run("keys", "list")
-    assert code == 1
+@pytest.mark.parametrize("command", [["keys", "list"], ["route", "1000"]])
+def test_in_a_folder_without_a_server_it_is_said_where_to_look_and_nothing_is_made(
+    run: Run, tmp_path: Path, command: list[str]
+) -> None:
+    code, text, said = run(*command)
+    assert (code, text) == (1, "")
     assert "dialroom serve" in said
+    assert "--config" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
