@@ -39,6 +39,8 @@ export class Visit {
   readonly local = signal(new LocalMedia());
   readonly problems = signal<DeviceProblems>({});
   readonly toasts = new Toasts();
+  /** Whether single keys, such as M for mute, do something. */
+  readonly singleKeys = signal(recall(localStorage, "dialroom.single-keys") !== "no");
   #entering = false;
   #speaker = recall(localStorage, "dialroom.speaker");
 
@@ -103,6 +105,11 @@ export class Visit {
     this.#speaker = deviceId;
     remember(localStorage, "dialroom.speaker", deviceId);
     await room.useSpeaker(deviceId);
+  }
+
+  setSingleKeys(on: boolean): void {
+    remember(localStorage, "dialroom.single-keys", on ? "yes" : "no");
+    this.singleKeys.value = on;
   }
 
   get speaker(): string {

@@ -64,6 +64,15 @@ export function SettingsPanel({ view, visit }: { view: RoomView; visit: Visit })
         <Button type="submit">Rename</Button>
       </form>
       <h3>Keys</h3>
+      <label class="check">
+        <input
+          type="checkbox"
+          data-testid="single-keys"
+          checked={visit.singleKeys.value}
+          onChange={({ currentTarget }) => visit.setSingleKeys(currentTarget.checked)}
+        />
+        Single keys
+      </label>
       <dl class="keys">
         {SHORTCUTS.map(([key, what]) => (
           <>

@@ -5,6 +5,7 @@ import { Controls, canShareScreen } from "../components/controls.js";
 import { Header } from "../components/header.js";
 import { Stage } from "../components/stage.js";
 import type { RoomView } from "../model/room_view.js";
+import { shortcutOf } from "../model/shortcuts.js";
 import type { Visit } from "../model/visit.js";
 import { keepAwake } from "../model/wake_lock.js";
 import { PeoplePanel } from "../panels/people_panel.js";
@@ -12,7 +13,7 @@ import { PhonePanel } from "../panels/phone_panel.js";
 import { SettingsPanel } from "../panels/settings_panel.js";
 
 export function RoomScreen({ visit, view }: { visit: Visit; view: RoomView }) {
-  useShortcuts(view);
+  useShortcuts(view, visit);
   useEffect(keepAwake, []);
   useSignalEffect(() => {
     document.title = `${view.info.value.name} · dialroom`;
@@ -48,29 +49,22 @@ export function RoomScreen({ visit, view }: { visit: Visit; view: RoomView }) {
   );
 }
 
-/** Single keys, where nothing is being typed. */
-function useShortcuts(view: RoomView): void {
+/** They can be switched off: who speaks to the computer would press them with every word (WCAG 2.1.4). */
+function useShortcuts(view: RoomView, visit: Visit): void {
   useEffect(() => {
     const handle = (event: KeyboardEvent): void => {
-      if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-      const action = {
+      const shortcut = visit.singleKeys.value && shortcutOf(event);
+      if (!shortcut) return;
+      event.preventDefault();
+      const actions = {
         m: () => view.toggleMicrophone(),
         v: () => view.toggleCamera(),
         s: () => (canShareScreen() ? view.toggleScreen() : undefined),
         h: () => view.toggleHand(),
-      }[event.key.toLowerCase()];
-      if (!action) return;
-      event.preventDefault();
-      void action();
+      };
+      void actions[shortcut]();
     };
     window.addEventListener("keydown", handle);
     return () => window.removeEventListener("keydown", handle);
-  }, [view]);
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName))
-  );
+  }, [view, visit]);
 }
