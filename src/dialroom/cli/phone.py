@@ -95,7 +95,7 @@ class TestPhone:
             raise PhoneFailure(f"{target}: write a SIP URI such as sip:1000@127.0.0.1")
         try:
             await asyncio.get_running_loop().getaddrinfo(uri.host.strip("[]"), None)
-        except OSError:
+        except (OSError, UnicodeError):
             raise PhoneFailure(f"{uri.host} has no address: is the name right?", 408) from None
         host = local_address_towards(uri.host)
         line = Line(self._media, MediaSide(host, codecs=codecs), self._say)
