@@ -321,19 +321,21 @@ class SipLeg:
             case RemoteAnswer(sdp):
                 await self._remote_answered(sdp)
                 await self._journal.signalled()
-            case Offer(sdp, _):
-                await self._offered(sdp)
+            case Offer():
+                await self._offered(event)
             case ProbeFailed(status):
                 await self._journal.note("probe_failed", f"{status}" if status else "no answer")
                 await self.hang_up("connection_lost")
             case _:
                 await self._journal.signalled()
 
-    async def _offered(self, sdp: bytes | None) -> None:
+    async def _offered(self, offer: Offer) -> None:
+        if not self._invite.awaits_answer(offer):
+            return  # taken back before its turn came; another may wait by now
         before = self._side.state
         try:
-            ours = self._side.offer() if sdp is None else self._side.answer(sdp)
-            if sdp is not None:
+            ours = self._side.offer() if offer.sdp is None else self._side.answer(offer.sdp)
+            if offer.sdp is not None:
                 await self._configure()
         except NoCommonMediaError as error:
             self._invite.reject_offer(488)
@@ -341,9 +343,10 @@ class SipLeg:
             return
         except MediaError:
             self._side.state = before
-            self._invite.reject_offer(500)
+            if self._invite.awaits_answer(offer):
+                self._invite.reject_offer(500)
             raise
-        if not self._invite.offered:
+        if not self._invite.awaits_answer(offer):
             # The peer cancelled its re-INVITE meanwhile: "the session parameters MUST remain unchanged, as if no
             # re-INVITE had been issued" (RFC 3261 §14.1).
             self._side.state = before

@@ -228,7 +228,7 @@ class Line:
                 self._say(f"answered, {self.codec}")
                 if not self._answered.done():
                     self._answered.set_result(None)
-            case Offer(sdp, _):
+            case Offer(sdp, _) if invite.awaits_answer(event):
                 invite.answer_offer(self._side.answer(sdp) if sdp else self._side.offer())
                 await self._configure(None)
             case Acknowledged(sdp) | RemoteAnswer(sdp):

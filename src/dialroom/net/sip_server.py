@@ -22,7 +22,7 @@ from dialroom.sip.errors import LocalError
 from dialroom.sip.facts import RequestFacts
 from dialroom.sip.happenings import Happening, SessionHappened, SessionOffered
 from dialroom.sip.headers.name_addr import NameAddr
-from dialroom.sip.session.events import Cancelled, Ended, Failed, Info, SessionEvent
+from dialroom.sip.session.events import Cancelled, Ended, Failed, Info, Offer, SessionEvent
 from dialroom.sip.session.session import Session
 from dialroom.sip.session.state import Phase, SessionState
 from dialroom.sip.transactions import Send
@@ -338,10 +338,10 @@ class InviteSession:
         """Whether the call has ended; the event that says how may not have been read yet."""
         return self._session.phase is Phase.ENDED
 
-    @property
-    def offered(self) -> bool:
-        """Whether an `Offer` still waits for its answer; the peer may take it back."""
-        return self._session.offer is not None
+    def awaits_answer(self, offer: Offer) -> bool:
+        """Whether this very `Offer` still waits for its answer; the peer may take it back, and make another."""
+        pending = self._session.offer
+        return pending is not None and pending.event is offer
 
     @property
     def state(self) -> SessionState:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from dialroom.calls.journal import CallJournal
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.core.ending import Ending
 from dialroom.media.protocol import Command, ConfigureLeg
@@ -13,6 +14,18 @@ from dialroom.sip.session.events import Ended, OfferRejected, RemoteAnswer, Sess
 from dialroom.sip.session.invite import acknowledge_with
 
 from .switchboard_room import OFFER, House, SipCaller, until
+
+
+def offer_pending(house: House) -> bool:
+    (session,) = house.sip._sessions
+    return session.offer is not None
+
+
+def give_up_reinvite(caller: SipCaller) -> None:
+    """The CANCEL that some phones send when their re-INVITE takes long."""
+    reinvite = list(caller.sip._running()._transactions.clients.values())[-1]
+    caller.sip._running().cancel(reinvite, None, caller.sip._now())
+    caller.sip._flush()
 
 
 async def test_an_ack_that_leaves_our_offer_without_an_answer_ends_the_call(house: House, caller: SipCaller) -> None:
@@ -58,15 +71,58 @@ async def test_a_reinvite_cancelled_while_the_media_change_leaves_the_call_as_it
     changed = OFFER.replace(b"1 1 IN", b"1 2 IN").replace(b"audio 40000", b"audio 41000")
     caller.invite.reinvite(changed)
     await changing.wait()
-    reinvite = list(caller.sip._running()._transactions.clients.values())[-1]
-    caller.sip._running().cancel(reinvite, None, caller.sip._now())
-    caller.sip._flush()
+    give_up_reinvite(caller)
     assert (await caller.hears(OfferRejected)).status == 487
     go_on.set()
     await until(lambda: len(house.media.sent(ConfigureLeg)) == 3)
     ports = [command.media.remote_rtp_port for command in house.media.sent(ConfigureLeg)]
     assert ports == [40000, 41000, 40000]
     assert [step.what for step in house.record.steps].count("media_changed") == 0
+
+
+@pytest.mark.parametrize("busy_with", ["media", "record"])
+async def test_a_reinvite_cancelled_and_made_anew_is_answered_as_it_is_now(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch, busy_with: str
+) -> None:
+    caller.dial(house.port)
+    await caller.answered()
+    await house.recorded(lambda each: each.state == "answered")
+    perform, note, busy, go_on = house.media.perform, CallJournal.note, asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        if not busy.is_set():
+            busy.set()
+            await go_on.wait()
+
+    async def slow_media(command: Command) -> None:
+        if isinstance(command, ConfigureLeg):
+            await wait()
+        await perform(command)
+
+    async def slow_record(journal: CallJournal, what: str, detail: str = "") -> None:
+        await wait()
+        await note(journal, what, detail)
+
+    first = OFFER.replace(b"1 1 IN", b"1 2 IN").replace(b"audio 40000", b"audio 41000")
+    if busy_with == "media":
+        monkeypatch.setattr(house.media, "perform", slow_media)
+    else:
+        monkeypatch.setattr(CallJournal, "note", slow_record)
+        caller.invite.reinvite(first.replace(b"RTP/AVP 0 8", b"RTP/AVP 18"))
+        assert (await caller.hears(OfferRejected)).status == 488
+    caller.invite.reinvite(first)
+    await busy.wait()
+    await until(lambda: offer_pending(house))
+    give_up_reinvite(caller)
+    assert (await caller.hears(OfferRejected)).status == 487
+    second = OFFER.replace(b"1 1 IN", b"1 3 IN").replace(b"audio 40000 RTP/AVP 0 8", b"audio 42000 RTP/AVP 8")
+    caller.invite.reinvite(second)
+    await until(lambda: offer_pending(house))
+    go_on.set()
+    answer = await caller.hears(RemoteAnswer)
+    assert b"RTP/AVP 8 101" in answer.sdp
+    media = house.media.sent(ConfigureLeg)[-1].media
+    assert (media.remote_rtp_port, media.codec.name) == (42000, "PCMA")
 
 
 async def test_a_call_cancelled_in_the_moment_of_its_answer_is_not_on_record_as_answered(

@@ -42,10 +42,9 @@ def may_offer(session: Session, transaction: ServerHandle, now: float) -> bool:
 
 def take(session: Session, transaction: ServerHandle, method: str) -> None:
     """Hand the offer to the user."""
-
-    sdp = transaction.request.sdp
-    session.offer = PendingOffer(method, sdp, transaction)
-    session.emit(Offer(sdp, method))
+    event = Offer(transaction.request.sdp, method)
+    session.offer = PendingOffer(method, event.sdp, transaction, event)
+    session.emit(event)
 
 
 def answer(session: Session, sdp: bytes, now: float) -> None:

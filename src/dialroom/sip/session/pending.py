@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dialroom.sip.session.context import ServerHandle
+from dialroom.sip.session.events import Offer
 
 
 class SessionTimer(Enum):
@@ -21,8 +22,12 @@ class SessionTimer(Enum):
 
 @dataclass(slots=True)
 class PendingOffer:
-    """An offer of the peer we have not answered. `transaction` None: the answer goes into the ACK of our INVITE."""
+    """An offer of the peer we have not answered. `transaction` None: the answer goes into the ACK of our INVITE.
+
+    `event` is what the user was told of it; an offer in the 2xx to our first INVITE is told as `Answered`.
+    """
 
     method: str
     sdp: bytes | None
     transaction: ServerHandle | None = None
+    event: Offer | None = None

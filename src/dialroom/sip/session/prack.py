@@ -102,8 +102,9 @@ def receive(session: Session, transaction: ServerHandle, now: float) -> None:
     session.stop_timer(SessionTimer.RESEND_PROVISIONAL, SessionTimer.NO_PRACK)
     sdp = request.sdp
     if sdp is not None and not reliable.offered:
-        session.offer = PendingOffer("PRACK", sdp, transaction)
-        session.emit(Offer(sdp, "PRACK"))
+        event = Offer(sdp, "PRACK")
+        session.offer = PendingOffer("PRACK", sdp, transaction, event)
+        session.emit(event)
     else:
         session.respond(transaction, 200, now)
         if sdp is not None:

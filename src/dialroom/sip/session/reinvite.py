@@ -91,8 +91,9 @@ def _accepted(session: Session, outgoing: OutgoingReinvite, response: Response, 
     outgoing.answered = True
     requests.refresh_target(session, response, source)
     if outgoing.sdp is None and response.sdp is not None and session.phase is not Phase.ENDED:
-        session.offer = PendingOffer("INVITE", response.sdp)
-        session.emit(Offer(response.sdp, "INVITE"))
+        event = Offer(response.sdp, "INVITE")
+        session.offer = PendingOffer("INVITE", response.sdp, event=event)
+        session.emit(event)
         return
     acknowledge(session, None)
     session.offered = False
