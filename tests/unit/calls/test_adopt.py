@@ -8,7 +8,7 @@ from dialroom.calls.adopt import events_seen, instance_seen
 from dialroom.calls.resume import Resume, decode_resume, encode_resume
 from dialroom.core.ending import Ending
 from dialroom.flows.stages import AskingCode, InRoom, Waiting
-from dialroom.media.protocol import DigitReceived, JoinLeg, Play
+from dialroom.media.protocol import DigitReceived, JoinLeg, LegSilent, Play, StopPlayback
 from dialroom.sip.session.events import Ended
 
 from .memory_calls import call_record
@@ -30,6 +30,15 @@ def stored(house: House) -> Resume:
     resume = decode_resume(data)
     assert resume is not None
     return resume
+
+
+def tell_again(house: House, leg: str, digits: str, after: int) -> None:
+    """The media process tells these digits again, with the sequence numbers they had: those behind ``after``."""
+    newest = house.media.last_event
+    for number, digit in enumerate(digits, after + 1):
+        house.media._last_event = number
+        house.media._listeners.tell(DigitReceived(leg=leg, digit=digit, duration=100))
+    house.media._last_event = newest
 
 
 async def restart(house: House) -> int:
@@ -97,6 +106,24 @@ async def test_a_caller_who_was_typing_is_asked_again(house: House, caller: SipC
     assert house.guesses.wrong == 0
 
 
+async def test_what_was_typed_before_is_no_part_of_the_entry_that_is_asked_for_again(
+    house: House, caller: SipCaller
+) -> None:
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    await until(lambda: house.calls.resumes)
+    (leg,) = house.media.legs
+    before = house.media.last_event
+    house.media.press(leg, CODE[:3])
+    assert await restart(house) == 1
+    await until(lambda: "en/enter_code@0" in house.media.clips_played(leg))
+    tell_again(house, leg, CODE[:3], before)
+    house.media.press(leg, CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+    assert house.guesses.wrong == 0
+
+
 async def test_a_caller_who_waits_hears_the_music_go_on(house: House, caller: SipCaller) -> None:
     room = await house.room(starts_with="host")
     caller.dial(house.port)
@@ -122,9 +149,10 @@ async def test_a_caller_seated_in_the_very_moment_of_the_crash_keeps_the_seat(ho
     house.media.legs[leg] = type(house.media.legs[leg])(leg=leg, tag=record.id, rtp_port=20000, media=None)
     older = Resume(sip=resume.sip, side=resume.side, stage=AskingCode(), instance=resume.instance)
     house.calls.resumes[record.id] = encode_resume(older)
+    house.media.bridges.clear()
     assert await house.start() == 1
     assert house.people(room) == ["phone"]
-    assert house.media.legs[leg].bridge is not None
+    assert house.media.legs[leg].bridge in house.media.bridges
     await until(lambda: isinstance(stored(house).stage, InRoom))
     caller.press("*6")
     await until(lambda: house.media.legs[leg].muted)
@@ -152,6 +180,28 @@ async def test_a_call_whose_leg_is_gone_is_hung_up(house: House, caller: SipCall
     await caller.hears(Ended)
     assert house.record.ending == Ending("failed", "media_lost", 200, "server")
     assert house.people(room) == []
+
+
+async def test_a_call_to_a_number_that_is_gone_is_hung_up(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    await in_room(house, caller)
+    await house.hand_over()
+    house.numbers.numbers = ()
+    assert await house.start() == 0
+    await caller.hears(Ended)
+    assert house.record.ending == Ending("failed", "server_restarted", 200, "server")
+    assert house.people(room) == []
+    assert house.media.legs == {}
+
+
+async def test_each_request_of_ours_is_stored_so_that_the_next_process_goes_on_counting(
+    house: House, caller: SipCaller
+) -> None:
+    await house.room()
+    leg = await in_room(house, caller)
+    before = stored(house).sip
+    house.media.raise_event(LegSilent(leg=leg, silence=20_000))
+    await until(lambda: stored(house).sip != before)
 
 
 async def test_a_leg_that_belongs_to_no_call_is_closed(house: House) -> None:
@@ -188,11 +238,7 @@ async def test_digits_told_again_are_not_acted_upon_twice(house: House, caller: 
     assert events_seen(running) == pressed
     assert instance_seen(running) == "fake"
     await restart(house)
-    # The media process tells both digits again, with the sequence numbers they had.
-    later, house.media._last_event = house.media.last_event, pressed
-    for digit in "*6":
-        house.media._listeners.tell(DigitReceived(leg=leg, digit=digit, duration=100))
-    house.media._last_event = later
+    tell_again(house, leg, "*6", pressed - 2)
     house.media.press(leg, "*8")
     await until(lambda: "en/only_you@0" in house.media.clips_played(leg))
     assert house.media.legs[leg].muted
@@ -209,4 +255,5 @@ async def test_keys_forgotten_when_the_waiting_was_over_are_not_told_again(house
     pressed = house.media.last_event
     await house.rooms.change("org_a", room.id, starts_with="anyone")
     await house.recorded(lambda each: each.state == "in_room")
+    assert len(house.media.sent(StopPlayback)) == 1, "the music is over"
     assert stored(house).last_event >= pressed

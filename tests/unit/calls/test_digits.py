@@ -26,6 +26,13 @@ def test_two_quick_presses_sent_both_ways_stay_two() -> None:
     assert verdicts.count(True) == 2
 
 
+def test_of_two_quick_presses_the_second_counts_though_its_info_is_lost() -> None:
+    merger = DigitMerger()
+    assert merger.accept("1", "info", now=10.0)
+    assert not merger.accept("1", "event", now=10.05, duration=0.05)
+    assert merger.accept("1", "event", now=10.15, duration=0.05)
+
+
 def test_the_same_key_twice_one_way_is_two_digits() -> None:
     merger = DigitMerger()
     assert merger.accept("1", "event", now=10.0, duration=0.05)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
 
 import pytest
@@ -119,3 +120,15 @@ async def test_a_gateway_made_later_is_known_after_a_refresh() -> None:
     assert isinstance(keeper.admit(invite("192.0.2.9")), Refuse)
     await keeper.refresh()
     assert isinstance(keeper.admit(invite("192.0.2.9")), Admit)
+
+
+async def test_a_change_of_gateways_holds_within_a_moment() -> None:
+    clock, store = ManualClock(), Gateways()
+    keeper = Gatekeeper(store, LOOPBACK, "403", clock)  # type: ignore[arg-type]
+    refreshing = asyncio.create_task(keeper.keep_fresh(clock, every=5.0))
+    store.gateways = (gateway("carrier", "192.0.2.0/24"),)
+    await clock.advance(4)
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Refuse)
+    await clock.advance(1)
+    assert isinstance(keeper.admit(invite("192.0.2.9")), Admit)
+    refreshing.cancel()

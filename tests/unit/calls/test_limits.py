@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dialroom.calls.limits import TONE_PAUSE, Arrival, EntryTones, Lobby, LobbyLimits
+from dialroom.calls.limits import _MANY_BRIDGES, TONE_PAUSE, Arrival, EntryTones, Lobby, LobbyLimits
 
 
 class HandClock:
@@ -27,6 +27,19 @@ def test_a_crowd_coming_in_is_one_tone_per_room_and_moment() -> None:
     assert tones.allow("sess_b")
     clock.at += TONE_PAUSE
     assert tones.allow("sess_a")
+
+
+def test_tones_of_the_past_are_forgotten_and_those_of_the_moment_are_not() -> None:
+    clock = HandClock()
+    tones = EntryTones(clock)
+    for number in range(_MANY_BRIDGES):
+        assert tones.allow(f"sess_{number}")
+    clock.at += TONE_PAUSE
+    assert tones.allow("sess_a")
+    assert len(tones._last) == 1
+    for number in range(_MANY_BRIDGES):
+        assert tones.allow(f"sess_{number}")
+    assert not tones.allow("sess_a")
 
 
 def arrival(**fields: str | None) -> Arrival:

@@ -9,11 +9,11 @@ import pytest
 from dialroom.calls.journal import CallJournal
 from dialroom.calls.sip_leg import SipLeg
 from dialroom.core.ending import Ending
-from dialroom.media.protocol import Command, ConfigureLeg
+from dialroom.media.protocol import Command, ConfigureLeg, JoinLeg, SetLegGain
 from dialroom.sip.session.events import Ended, OfferRejected, RemoteAnswer, SessionEvent
 from dialroom.sip.session.invite import acknowledge_with
 
-from .switchboard_room import OFFER, House, SipCaller, until
+from .switchboard_room import CODE, OFFER, House, SipCaller, until
 
 
 def offer_pending(house: House) -> bool:
@@ -123,6 +123,30 @@ async def test_a_reinvite_cancelled_and_made_anew_is_answered_as_it_is_now(
     assert b"RTP/AVP 8 101" in answer.sdp
     media = house.media.sent(ConfigureLeg)[-1].media
     assert (media.remote_rtp_port, media.codec.name) == (42000, "PCMA")
+
+
+async def test_a_leg_that_the_media_process_does_not_know_ends_its_call(house: House, caller: SipCaller) -> None:
+    room = await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    house.media.refuse_next(JoinLeg, "unknown_leg")
+    caller.press(CODE)
+    await caller.hears(Ended)
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.ending == Ending("failed", "media_lost", 200, "server")
+    assert house.people(room) == []
+
+
+async def test_a_command_that_the_media_process_refuses_costs_nobody_the_call(house: House, caller: SipCaller) -> None:
+    await house.room()
+    caller.dial(house.port)
+    await caller.answered()
+    caller.press(CODE)
+    await house.recorded(lambda each: each.state == "in_room")
+    house.media.refuse_next(SetLegGain, "bad_value")
+    caller.press("*4*8")
+    await until(lambda: "en/only_you@0" in house.media.clips_played(house.record.leg or ""))
+    assert house.record.state == "in_room"
 
 
 async def test_a_call_cancelled_in_the_moment_of_its_answer_is_not_on_record_as_answered(
