@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dialroom.api.room_socket.messages import encode
+from dialroom.api.room_socket.socket import QueuedSocket
 from dialroom.core.errors import StoreUnavailable
 from dialroom.media.protocol import (
     BlockTrack,
@@ -269,3 +271,33 @@ async def test_a_locked_room_says_so(house: House) -> None:
     async with house.socket() as connection:
         answer = await Guest(connection).request("join", token=await house.token(room["id"]))
         assert answer["error"]["code"] == "room_locked"
+
+
+async def test_a_socket_nothing_came_from_is_closed_so_that_the_browser_comes_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = await house.room()
+    async with house.socket() as connection:
+        guest = Guest(connection)
+        joined = await guest.request("join", token=await house.token(room["id"]))
+        monkeypatch.setattr(QueuedSocket.read, "__defaults__", (0.01,))
+        await guest.request("ping")  # what is read next waits no longer than that
+        with pytest.raises(ConnectionClosed) as closed:
+            await connection.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+    assert [each.connected for each in house.services.meetings.participants(joined["session"])] == [False]
+
+
+async def test_a_mistake_of_ours_does_not_look_like_a_farewell(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crash(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(house.sockets, "join", crash)
+    room = await house.room()
+    async with house.socket() as connection:
+        await connection.send(encode({"type": "join", "id": 1, "token": await house.token(room["id"])}))
+        with pytest.raises(ConnectionClosed) as closed:
+            await connection.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011

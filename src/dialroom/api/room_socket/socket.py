@@ -18,6 +18,8 @@ MAX_UNSENT = 512
 SILENCE_SECONDS = 45.0
 REQUESTS_PER_SECOND = 40.0
 REQUESTS_AT_ONCE = 200.0
+SILENT = 1001
+BUG = 1011
 TOO_SLOW = 4008
 FOREIGN_ORIGIN = 4003
 
@@ -68,7 +70,10 @@ class QueuedSocket:
         when there are too many."""
         try:
             text = await asyncio.wait_for(self._socket.receive_text(), within)
-        except (TimeoutError, WebSocketDisconnect, RuntimeError, KeyError):
+        except TimeoutError:
+            self.close(SILENT)  # whose machine slept is to come back
+            raise SocketOver from None
+        except (WebSocketDisconnect, RuntimeError, KeyError):
             raise SocketOver from None
         self._refill()
         if len(text) > MAX_MESSAGE_BYTES or self._tokens < 1:
@@ -112,8 +117,10 @@ async def _converse(websocket: WebSocket, clock: Clock, talk: Callable[[QueuedSo
     await websocket.accept()
     socket = QueuedSocket(websocket, clock)
     writing = asyncio.get_running_loop().create_task(socket.write())
+    code = BUG
     try:
         await talk(socket)
+        code = 1000
     finally:
-        socket.close(1000)
+        socket.close(code)
         await writing
