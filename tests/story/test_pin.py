@@ -52,6 +52,14 @@ async def test_a_wrong_pin_three_times_is_the_same_goodbye(scene: StorySet) -> N
     assert scene.people(room) == []
 
 
+async def test_a_wrong_pin_counts_against_its_room(scene: StorySet) -> None:
+    room = await scene.room(pin=PIN)
+    call = scene.call()
+    call.phone.press("111222333#" + CODE)
+    await call.phone.hears("enter_pin")
+    assert scene.guesses.pins_of == [room.id]
+
+
 async def test_wrong_codes_and_wrong_pins_use_up_the_same_tries(scene: StorySet) -> None:
     await scene.room(pin=PIN)
     call = scene.call()

@@ -1,15 +1,19 @@
 """Wrong codes and PINs: counted where a guesser could hide, slowed down, then turned away.
 
-A caller ID is easily changed and lines are unlimited, so tries are counted at once per dialled number, per caller, per
-source address and per organisation, in windows of an hour from the first wrong one, kept in the store. Below
-`slow_from` nothing happens; up to `blocked_from` each further try waits longer; after that everybody in that scope
-hears "try later" until the window is over. With codes as `rooms.codes` draws them, the hits to expect from one number's
-budget stay below 1 in 10,000, for up to 1,000 rooms.
+A try counts against each of its scopes: its caller, its address unless a gateway's (which brings everybody), and for a
+code the number that was dialled and the organisation, for a PIN the room. A counter is a leaky bucket: each wrong try
+adds one, and what a full one holds drains within an hour. Below `slow_from` nothing happens; up to `blocked_from` each
+further try waits longer; a full counter takes the next try when one has drained, which is seconds for what many share.
+
+What many share is counted apart for regulars, callers who have been in a room of the organisation lately: whoever
+changes their caller ID with each call, as a guesser has to, fills what strangers share and keeps no regular out.
 
 A try is counted as wrong before it is looked at, in the transaction that judges it, and taken back when it was right: a
 thousand lines at once get no try more than one line, and who hangs up in between has used one up. A try that is begun
 early, while digits are still typed, stays counted for seconds; it is refused from `slow_from` on, so that many callers
 who are typing right codes at once never slow down or block anybody for long.
+
+What a guesser may expect of all this is worked out in docs/decisions/0013-guessing.md.
 """
 
 from __future__ import annotations
@@ -25,50 +29,79 @@ from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.errors import StoreUnavailable
 from dialroom.core.events import Event, new_event
+from dialroom.core.limits import crowd_name
 
-Scope = Literal["number", "caller", "source", "organisation"]
+Scope = Literal["caller", "source", "room", "number", "organisation"]
 
 WINDOW: Final = timedelta(hours=1)
+"""In which a full counter drains; also how often at most its alarm is told."""
+
 MAX_DELAY: Final = 8.0
 """Seconds the last try before the block waits."""
+
+REGULAR_FOR: Final = timedelta(days=30)
+"""How long somebody is a regular after a call that got into a room."""
+
+_OWN: Final = frozenset({"caller", "source"})
+"""Scopes that one guesser fills alone; the others are shared."""
 
 _log = structlog.get_logger("dialroom.guesses")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Wrong tries in a window before a scope is slowed down and before it is blocked."""
+    """Wrong tries a counter holds before its scope is slowed down, and when it is full."""
 
     slow_from: int
     blocked_from: int
 
+    @property
+    def drain(self) -> timedelta:
+        """How long one wrong try takes to drain."""
+        return WINDOW / self.blocked_from
+
 
 BUDGETS: Final[Mapping[Scope, Budget]] = {
     "caller": Budget(6, 15),
-    "number": Budget(100, 200),
     "source": Budget(200, 400),
+    "room": Budget(50, 100),
+    "number": Budget(100, 400),
     "organisation": Budget(500, 1000),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guesser:
-    """Where a try comes from: E.164 numbers or SIP users as given; ``caller`` None if withheld."""
+    """Where a try comes from: E.164 numbers or SIP users as given; ``caller`` None if withheld or not one's own.
+
+    ``room`` is the one whose PIN is tried, None for a code.
+    """
 
     organisation: str
     number: str
     caller: str | None
     source: str
+    gateway: str | None = None
+    room: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Wrong tries of one scope since its window began."""
+    """The wrong tries of one scope: until when they would drain, and when its alarm was told last."""
 
     scope: Scope
     key: str
-    wrong: int
-    window_started: datetime
+    drained_at: datetime
+    told_at: datetime | None = None
+
+    def wrong(self, now: datetime) -> int:
+        """How many it holds."""
+        return max(0, -((now - self.drained_at) // BUDGETS[self.scope].drain))
+
+    @property
+    def one_less(self) -> Counter:
+        """Without the latest try."""
+        return Counter(self.scope, self.key, self.drained_at - BUDGETS[self.scope].drain, self.told_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,48 +128,53 @@ class Try:
 
 
 class GuessStore(Protocol):
+    async def is_regular(self, organisation: str, caller: str, since: datetime) -> bool:
+        """Whether a call of theirs that came in since then got into a room."""
+        ...
+
     async def counters(self, keys: Sequence[tuple[Scope, str]]) -> tuple[Counter, ...]: ...
 
     async def count(
-        self,
-        keys: Sequence[tuple[Scope, str]],
-        now: datetime,
-        window: timedelta,
-        allowed: Callable[[Sequence[Counter]], bool],
+        self, keys: Sequence[tuple[Scope, str]], now: datetime, allowed: Callable[[Sequence[Counter]], bool]
     ) -> tuple[Counter, ...] | None:
-        """Add one to each, beginning a new window where the old one is over; returns the new counts.
+        """Add one to each; returns them as they are then.
 
-        Unless ``allowed`` says no to the counts before: then they stay, and None is returned. One transaction, in which
-        nobody else counts.
+        Unless ``allowed`` says no to the counters before: then they stay, and None is returned. One transaction, in
+        which nobody else counts.
         """
 
     async def take_back(self, counted: Sequence[Counter]) -> None:
-        """Take one from each again, where the window is still the same. One transaction."""
+        """Take one from each again. One transaction."""
 
-    async def announce(self, events: Sequence[Event]) -> None: ...
+    async def alarm(self, counter: Counter, event: Event, now: datetime) -> bool:
+        """Tell of a full counter, unless that was done within `WINDOW`; says whether it was. One transaction."""
+        ...
 
 
 def judge(counters: Sequence[Counter], now: datetime) -> Allowed | Blocked:
     """What the counters mean for the next try."""
     delay, block = 0.0, None
     for counter in counters:
-        ends = counter.window_started + WINDOW
-        if now >= ends:
-            continue
-        budget = BUDGETS[counter.scope]
-        if counter.wrong >= budget.blocked_from:
-            wait = (ends - now).total_seconds()
+        budget, wrong = BUDGETS[counter.scope], counter.wrong(now)
+        if wrong >= budget.blocked_from:
+            wait = (counter.drained_at - now - (budget.blocked_from - 1) * budget.drain).total_seconds()
             if block is None or wait > block.retry_after:
                 block = Blocked(counter.scope, wait)
-        elif counter.wrong >= budget.slow_from:
-            share = (counter.wrong - budget.slow_from + 1) / (budget.blocked_from - budget.slow_from)
+        elif wrong >= budget.slow_from:
+            share = (wrong - budget.slow_from + 1) / (budget.blocked_from - budget.slow_from)
             delay = max(delay, MAX_DELAY * share)
     return block or Allowed(delay)
 
 
-def alarms(counters: Sequence[Counter]) -> tuple[Counter, ...]:
-    """The counters that have just reached their block (callers aside: those are many and mean little)."""
-    return tuple(c for c in counters if c.scope != "caller" and c.wrong == BUDGETS[c.scope].blocked_from)
+def alarms(counters: Sequence[Counter], now: datetime) -> tuple[Counter, ...]:
+    """The full counters nobody was told of (callers aside: those are many and mean little)."""
+    return tuple(
+        each
+        for each in counters
+        if each.scope != "caller"
+        and each.wrong(now) >= BUDGETS[each.scope].blocked_from
+        and (each.told_at is None or each.told_at <= now - WINDOW)
+    )
 
 
 class Guesses:
@@ -148,7 +186,8 @@ class Guesses:
 
     async def look(self, guesser: Guesser) -> Allowed | Blocked:
         """What a try would meet, without one."""
-        return judge(await self._store.counters(_keys(guesser)), self._clock.now())
+        now = self._clock.now()
+        return judge(await self._store.counters(await self._keys(guesser, now)), now)
 
     async def begin(self, guesser: Guesser, *, early: bool = False) -> Try | Blocked | None:
         """Count a try that is about to be made; say `right` or `wrong` of it afterwards.
@@ -163,7 +202,7 @@ class Guesses:
             verdict = judge(counters, now)
             return isinstance(verdict, Allowed) and not (early and verdict.delay)
 
-        counters = await self._store.count(_keys(guesser), now, WINDOW, allowed)
+        counters = await self._store.count(await self._keys(guesser, now), now, allowed)
         if counters is not None:
             return Try(guesser, counters)
         if early or isinstance(verdict, Allowed):
@@ -179,38 +218,46 @@ class Guesses:
             _log.warning("guesses.not_taken_back", number=this.guesser.number)
 
     async def wrong(self, this: Try) -> None:
-        """It was wrong, or nobody waited for its result: it stays counted, and whose block it reached is told."""
+        """It was wrong, or nobody waited for its result: it stays counted, and of a counter it filled is told."""
         metrics.WRONG_CODES.inc()
-        reached = alarms(this.counters)
-        for counter in reached:
-            _log.warning("guesses.blocked", scope=counter.scope, where=counter.key, wrong=counter.wrong)
-        if reached:
-            now = self._clock.now()
+        now = self._clock.now()
+        for counter in alarms(this.counters, now):
             try:
-                await self._store.announce([_alarm(this.guesser, counter, now) for counter in reached])
+                told = await self._store.alarm(counter, _alarm(this.guesser, counter, now), now)
             except StoreUnavailable:
                 _log.error("guesses.alarm_not_told", number=this.guesser.number)
+                return
+            if told:
+                _log.warning("guesses.blocked", scope=counter.scope, where=counter.key, wrong=counter.wrong(now))
+
+    async def _keys(self, guesser: Guesser, now: datetime) -> tuple[tuple[Scope, str], ...]:
+        organisation, caller = guesser.organisation, guesser.caller
+        regular = caller is not None and await self._store.is_regular(organisation, caller, now - REGULAR_FOR)
+        return tuple(
+            (scope, f"{organisation}:{key[:64]}{':regulars' if regular and scope not in _OWN else ''}")
+            for scope, key in _scopes(guesser)
+        )
 
 
-def _keys(guesser: Guesser) -> tuple[tuple[Scope, str], ...]:
-    organisation = guesser.organisation
-    keys: list[tuple[Scope, str]] = [
-        ("organisation", organisation),
-        ("number", f"{organisation}:{guesser.number[:64]}"),
-        ("source", f"{organisation}:{guesser.source[:64]}"),
-    ]
+def _scopes(guesser: Guesser) -> list[tuple[Scope, str]]:
+    scopes: list[tuple[Scope, str]] = []
     if guesser.caller is not None:
-        keys.append(("caller", f"{organisation}:{guesser.caller[:64]}"))
-    return tuple(keys)
+        scopes.append(("caller", guesser.caller))
+    if guesser.gateway is None:
+        scopes.append(("source", crowd_name(guesser.source) or guesser.source))
+    if guesser.room is not None:
+        return [*scopes, ("room", guesser.room)]
+    return [*scopes, ("number", guesser.number), ("organisation", "")]
 
 
 def _alarm(guesser: Guesser, counter: Counter, now: datetime) -> Event:
     data = {
         "scope": counter.scope,
         "number": guesser.number,
+        "room": guesser.room,
         "caller": guesser.caller,
         "source": guesser.source,
-        "wrong_tries": counter.wrong,
-        "blocked_seconds": int((counter.window_started + WINDOW - now).total_seconds()),
+        "gateway": guesser.gateway,
+        "wrong_tries": counter.wrong(now),
     }
     return new_event(guesser.organisation, "alarm.code_guessing", now, guesser.organisation, data)

@@ -41,6 +41,12 @@ def caller_number(user: str, region: str | None) -> str:
     return number_from_sip_user(user, region) or user[:64]
 
 
+def own_number(user: str) -> str:
+    """What `caller_number` gave if it tells one caller from another; "" for a name: a PBX may give all its callers the
+    same name, but hardly the same number."""
+    return user if _DIALLABLE.fullmatch(user) else ""
+
+
 def caller_of(record: CallRecord) -> Caller:
     """The caller of a call as a participant."""
     number = record.from_number if is_e164(record.from_number) else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dialroom.auth.guesses import Allowed, Blocked, Guesser, Guesses, Scope
+from dialroom.auth.guesses import Allowed, Blocked, Guesses, Scope
 from dialroom.calls.caller import caller_number
 from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.guessing import guesser_of
 from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Number
 from dialroom.routing.decide import CallFacts, Reject, decide
@@ -19,8 +21,9 @@ from dialroom.routing.trace import TraceStep
 
 _WHOSE: Final[Mapping[Scope, str]] = {
     "caller": "this caller",
-    "number": "callers of this number",
     "source": "this address",
+    "room": "callers of this room",
+    "number": "callers of this number",
     "organisation": "callers of this organisation",
 }
 
@@ -48,25 +51,25 @@ class Explainer:
         explanation = explain(admission, decision, organisation)
         if isinstance(decision, Reject):
             return explanation
-        caller = caller_number(from_user, admission.gateway.region if admission.gateway else None)
-        number = decision.number
-        guesser = Guesser(organisation=number.organisation, number=number.number, caller=caller or None, source=source)
+        gateway, number = admission.gateway, decision.number
+        caller = caller_number(from_user, gateway.region if gateway else None)
+        guesser = guesser_of(number.organisation, number.number, caller, source, gateway.id if gateway else None)
         verdict = await self.guesses.look(guesser)
         summary = explanation.summary
         if isinstance(verdict, Blocked):
-            summary += " No code or PIN would be taken: there were too many wrong ones."
+            summary += " No code would be taken now: there were too many wrong ones."
         return replace(explanation, summary=summary, trace=(*explanation.trace, _wrong_tries(verdict)))
 
 
 def _wrong_tries(verdict: Allowed | Blocked) -> TraceStep:
     match verdict:
         case Blocked(scope, retry_after):
-            minutes = max(1, round(retry_after / 60))
-            why = f"{_WHOSE[scope]} made so many that no code or PIN is taken for {minutes} minutes"
+            seconds = math.ceil(retry_after)
+            why = f"{_WHOSE[scope]} made so many that the next code is taken in {seconds} s at the earliest"
             return TraceStep("wrong tries", "matched", why)
         case Allowed(delay) if delay:
-            return TraceStep("wrong tries", "matched", f"each code or PIN is looked at {delay:.1f} s later")
-    return TraceStep("wrong tries", "not_matched", "too few to slow down codes and PINs")
+            return TraceStep("wrong tries", "matched", f"each code is looked at {delay:.1f} s later")
+    return TraceStep("wrong tries", "not_matched", "too few to slow down codes")
 
 
 async def numbers_asked_for(numbers: NumberStore, facts: CallFacts) -> Sequence[Number]:

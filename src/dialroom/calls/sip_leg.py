@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from dialroom.calls.journal import CallJournal
 from dialroom.calls.negotiation import MediaSide, NoCommonMediaError
 from dialroom.core.ending import Ending
 from dialroom.core.ids import new_id
-from dialroom.flows.leg import LegGoneError, Played
+from dialroom.flows.leg import LegGoneError, Place, Played
 from dialroom.media.plane import MediaError, MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import (
     Command,
@@ -116,6 +116,7 @@ class SipLeg:
         self.acted_upon = self._media.last_event
         """Up to which event of the media process the caller's digits have been acted upon."""
         self.handed_over = False
+        self._put_right: Callable[[Place], Awaitable[None]] | None = None
         self._unlisten = self._media.listen(leg_id, self._on_media)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -252,6 +253,10 @@ class SipLeg:
         await self._clips_there(items)
         await self._do(PlayToBridge(bridge=bridge, items=list(items), except_participant=self._participant))
 
+    def when_back(self, put_right: Callable[[Place], Awaitable[None]]) -> None:
+        """Have this called when the media process is back."""
+        self._put_right = put_right
+
     async def hang_up(self, reason: str) -> None:
         """Ends the call. Hanging up twice changes nothing."""
         if self._gone:
@@ -279,6 +284,11 @@ class SipLeg:
         self._open = self._answered = True
         self._bridge, self._participant, self._playback = bridge, participant, playback
         self.acted_upon = last_event
+
+    async def put_right(self, there: Place) -> None:
+        """The media process is back and has the leg there. Raises `LegGoneError`, `MediaError`."""
+        if self._put_right is not None:
+            await self._put_right(there)
 
     @property
     def closed(self) -> bool:

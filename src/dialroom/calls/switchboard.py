@@ -9,13 +9,13 @@ from typing import Any
 
 import structlog
 
-from dialroom.auth.guesses import Allowed, Guesser, Try
-from dialroom.auth.guesses import Guesses as GuessLimits
+from dialroom.auth.guesses import Guesses
 from dialroom.calls.caller import caller_number, caller_of, identity_of
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.ending import refused
 from dialroom.calls.explainer import numbers_asked_for
 from dialroom.calls.gatekeeper import Gatekeeper
+from dialroom.calls.guessing import GuessCounter, guesser_of
 from dialroom.calls.journal import CallJournal
 from dialroom.calls.limits import Arrival, EntryTones, Lobby, LobbyLimits
 from dialroom.calls.negotiation import MediaSide
@@ -25,12 +25,12 @@ from dialroom.calls.record import CallRecord
 from dialroom.calls.sip_leg import LegParts
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
-from dialroom.core.errors import NotFound, StoreUnavailable
+from dialroom.core.errors import StoreUnavailable
 from dialroom.core.ids import new_id
 from dialroom.core.limits import Bucket, Buckets, crowd_name
 from dialroom.core.numbers import is_e164, number_from_sip_user
 from dialroom.flows.conversation import Conversation, DialInSettings
-from dialroom.flows.leg import LegGoneError
+from dialroom.flows.leg import LegGoneError, Place
 from dialroom.flows.stages import InRoom
 from dialroom.flows.voice import Voice
 from dialroom.media.plane import MediaError, MediaPlane
@@ -63,7 +63,7 @@ class Desk:
     meetings: Meetings
     numbers: NumberStore
     calls: CallStore
-    guesses: GuessLimits
+    guesses: Guesses
     gatekeeper: Gatekeeper
     clock: Clock
     house: str
@@ -190,11 +190,8 @@ class Switchboard:
     ) -> PhoneCall:
         """A call with its conversation, not yet running."""
         desk, record = self.desk, journal.record
-        guesser = Guesser(
-            organisation=record.organisation,
-            number=number.number,
-            caller=record.from_number or None,
-            source=invite.facts.source_host,
+        guesser = guesser_of(
+            record.organisation, number.number, record.from_number, invite.facts.source_host, record.gateway
         )
         voice = Voice(desk.prompts, record.language or number.language or DEFAULT_LANGUAGE)
         journal.record = replace(record, language=voice.language)
@@ -291,17 +288,10 @@ class Switchboard:
                 self._start(self._put_right(call, state))
 
     async def _put_right(self, call: PhoneCall, state: LegState) -> None:
-        there = (state.bridge, state.participant, state.muted)
         try:
-            while True:  # somebody may be muted while they are joined
-                seat = self.desk.meetings.participant(call.journal.record.participant or "")
-                wanted = (seat.session, seat.id, seat.muted)
-                if there == wanted:
-                    return
-                await call.leg.join(seat.session, seat.id, muted=seat.muted)
-                there = wanted
-        except (NotFound, LegGoneError):
-            return  # not in a room, or not any more
+            await call.leg.put_right(Place(state.bridge, state.participant, state.muted))
+        except LegGoneError:
+            return
         except MediaError as error:
             _log.warning("call.not_put_right", call=call.id, error=str(error))
 
@@ -341,40 +331,3 @@ def _arrival(record: CallRecord, facts: RequestFacts) -> Arrival:
     # A PBX may give all its callers the same name, but not the same number.
     number = record.from_number if is_e164(record.from_number) else ""
     return Arrival(organisation=record.organisation, gateway=record.gateway, source=facts.source_host, caller=number)
-
-
-class GuessCounter:
-    """The limits on wrong tries, for one call."""
-
-    def __init__(self, limits: GuessLimits, guesser: Guesser) -> None:
-        self._limits = limits
-        self._guesser = guesser
-
-    async def delay(self) -> float | None:
-        """Seconds to wait before the next entry may be looked at; None if none may be."""
-        verdict = await self._limits.look(self._guesser)
-        if isinstance(verdict, Allowed):
-            return verdict.delay
-        metrics.GUESSERS_BLOCKED.labels(verdict.scope).inc()
-        return None
-
-    async def begin(self, *, early: bool = False) -> CountedTry | None:
-        """A try, if there may be one."""
-        begun = await self._limits.begin(self._guesser, early=early)
-        return CountedTry(self._limits, begun) if isinstance(begun, Try) else None
-
-
-@dataclass(frozen=True, slots=True)
-class CountedTry:
-    """One try of a call."""
-
-    limits: GuessLimits
-    counted: Try
-
-    async def right(self) -> None:
-        """It is taken back."""
-        await self.limits.right(self.counted)
-
-    async def wrong(self) -> None:
-        """It stays counted."""
-        await self.limits.wrong(self.counted)

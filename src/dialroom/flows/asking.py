@@ -8,6 +8,7 @@ tells that it is right, so one that was looked at and then taken back, or hung u
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -100,6 +101,7 @@ async def ask_for_pin(c: Conversation, room: Room, tries: Tries) -> None:
 
     tries.stage = AskingPin(room=room.id, wrong=tries.wrong)
     await c.journal.reached(tries.stage, "pin_asked")
+    c = dataclasses.replace(c, guesses=c.guesses.of_pin(room.id))
     await _ask(c, tries, "pin", c.voice.say("enter_pin"), check)
     await c.journal.note("pin_accepted")
 

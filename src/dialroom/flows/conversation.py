@@ -68,7 +68,11 @@ class Attempt(Protocol):
 
 
 class Guesses(Protocol):
-    """The limits on wrong tries that this call counts against."""
+    """The limits on wrong tries that this call counts against: on codes, if nothing else is said."""
+
+    def of_pin(self, room: str) -> Guesses:
+        """Those on the PIN of a room (an id)."""
+        ...
 
     async def delay(self) -> float | None:
         """How many seconds to wait before an entry may be looked at; None if none may be."""

@@ -6,12 +6,22 @@ A flow is a task. When the caller hangs up, `Leg` implementations cancel that ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from dialroom.media.protocol import PlayItem
 
 Played = Literal["finished", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the media plane has a caller."""
+
+    bridge: str | None
+    participant: str | None
+    muted: bool
 
 
 class Leg(Protocol):
@@ -75,6 +85,10 @@ class Leg(Protocol):
 
     async def tell_others(self, items: Sequence[PlayItem]) -> None:
         """Plays to everybody in the bridge but this caller."""
+
+    def when_back(self, put_right: Callable[[Place], Awaitable[None]]) -> None:
+        """Have this called, in place of what was named before, each time the media plane was out of reach and is back:
+        it may have missed something."""
 
     async def hang_up(self, reason: str) -> None:
         """Ends the call. Hanging up twice changes nothing."""

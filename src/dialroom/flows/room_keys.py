@@ -15,7 +15,7 @@ import structlog
 
 from dialroom.core.errors import NotFound, StoreUnavailable
 from dialroom.flows.conversation import Conversation, TurnedAwayError
-from dialroom.flows.leg import Leg, LegGoneError
+from dialroom.flows.leg import Leg, LegGoneError, Place
 from dialroom.flows.stages import InRoom
 from dialroom.media.plane import MediaError, MediaLost
 from dialroom.rooms.meetings import Meetings
@@ -59,7 +59,7 @@ class RoomLine:
 
     Changes of the leg come one after the other, and each takes the mute as the meeting has it at that moment: so leg
     and meeting agree in the end, whoever mutes and unmutes at once. While the media process is out of reach nothing
-    changes; whoever runs the call puts its leg right when the link is back.
+    changes; the leg is put right when it is back.
     """
 
     def __init__(self, leg: Leg, meetings: Meetings) -> None:
@@ -69,6 +69,7 @@ class RoomLine:
         self._participant = ""
         self._sent_away = False
         self.news: asyncio.Queue[News] = asyncio.Queue()
+        leg.when_back(self.put_right)
 
     async def come_in(self, participant: Participant) -> None:
         """Into the bridge; unless the room has moved or removed the caller since they were seated."""
@@ -112,6 +113,18 @@ class RoomLine:
         self.news.put_nowait(Moved(participant, room))
         session, id_ = participant.session, participant.id
         await self._do(lambda: self._leg.join(session, id_, muted=self._is_muted(participant.muted)))
+
+    async def put_right(self, there: Place) -> None:
+        """The caller is where the meeting has them now, and in no room they were removed from."""
+        async with self._changing:
+            try:
+                seat = self._meetings.participant(self._participant)
+            except NotFound:
+                if there.bridge is not None:
+                    await self._leg.leave()
+                return
+            if there != Place(seat.session, seat.id, seat.muted):
+                await self._leg.join(seat.session, seat.id, muted=seat.muted)
 
     def _is_muted(self, otherwise: bool) -> bool:
         try:

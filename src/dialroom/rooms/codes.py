@@ -15,8 +15,8 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 def code_length(rooms: int) -> int:
-    """Digits for a drawn code, so that a hundred guesses find one of `rooms` with less than 1 in 10,000."""
-    return 9 if rooms < 50 else 10
+    """Digits for a drawn code, so that an hour's guesses (docs/decisions/0013-guessing.md) stay hopeless."""
+    return 9 if rooms < 50 else 10 if rooms < 1000 else 11
 
 
 def draw_code(length: int) -> str:

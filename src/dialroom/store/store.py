@@ -14,7 +14,6 @@ import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dialroom.auth.guesses import WINDOW
 from dialroom.auth.idempotency import KEPT
 from dialroom.auth.keys import new_api_key
 from dialroom.core.bus import EventBus
@@ -154,14 +153,14 @@ class Store:
         return FirstStart(organisation=organisation, api_key=text, number=number, room=room) if made else None
 
     async def prune(self, clock: Clock, retention: Retention | None = None) -> None:
-        """Forget what is kept for a time only: idempotency keys, guess windows, old events and history.
+        """Forget what is kept for a time only: idempotency keys, drained guesses, old events and history.
 
         Gives up webhook deliveries that waited too long for a failing receiver. In small transactions, so that calls
         need not wait for it.
         """
         now, kept = clock.now(), retention or Retention()
         await _in_batches(lambda limit: self.idempotency.prune(now - KEPT, limit))
-        await _in_batches(lambda limit: self.guesses.prune(now - WINDOW, limit))
+        await _in_batches(lambda limit: self.guesses.prune(now, limit))
         if given_up := await _in_batches(lambda limit: self.webhooks.give_up(now - RETRY_FOR, now, limit)):
             _log.warning("webhooks.given_up", deliveries=given_up)
         await _in_batches(lambda limit: self.webhooks.prune(now - kept.events, limit))

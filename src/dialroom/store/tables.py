@@ -298,7 +298,7 @@ guesses = Table(
     metadata,
     Column("scope", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    _time("window_started"),
-    Column("wrong", Integer, nullable=False),
-    Index(None, "window_started"),
+    _time("drained_at"),
+    _time("told_at", nullable=True),
+    Index(None, "drained_at"),
 )

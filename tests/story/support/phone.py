@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from dialroom.flows.leg import LegGoneError, Played
+from dialroom.flows.leg import LegGoneError, Place, Played
 from dialroom.media.plane import MediaLost
 from dialroom.media.protocol import PlayClip, PlayItem, PlaySilence, PlayTone
 
@@ -40,6 +40,7 @@ class ScriptedPhone:
         self.lost = False
         self.media_away = False
         self.asked_in_vain = asyncio.Event()
+        self.put_right: Callable[[Place], Awaitable[None]] | None = None
         self._digits: asyncio.Queue[str] = asyncio.Queue()
         self._typed = asyncio.Event()
         self._ends_at: float | None = None
@@ -147,6 +148,9 @@ class ScriptedPhone:
     async def tell_others(self, items: Sequence[PlayItem]) -> None:
         self._check()
         self.others_heard.extend(_key(item) for item in items)
+
+    def when_back(self, put_right: Callable[[Place], Awaitable[None]]) -> None:
+        self.put_right = put_right
 
     async def hang_up(self, reason: str) -> None:
         self.hung_up, self.hung_up_at = reason, self._now()

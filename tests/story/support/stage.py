@@ -61,6 +61,11 @@ class CountedGuesses:
         self.seconds = seconds
         self.wrongs = 0
         self.begun = 0
+        self.pins_of: list[str] = []
+
+    def of_pin(self, room: str) -> CountedGuesses:
+        self.pins_of.append(room)
+        return self
 
     async def delay(self) -> float | None:
         return None if self.wrongs >= self.budget else self.seconds

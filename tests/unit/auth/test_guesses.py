@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from dialroom.auth.guesses import (
     BUDGETS,
     MAX_DELAY,
+    REGULAR_FOR,
     WINDOW,
     Allowed,
     Blocked,
@@ -21,11 +22,13 @@ from dialroom.auth.guesses import (
     judge,
 )
 from dialroom.core.events import Event
+from dialroom.core.ids import new_id
 from dialroom.rooms.codes import code_length
 from dialroom.rooms.values import Organisation
 from dialroom.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.store import open_sqlite_store
+from tests.unit.calls.memory_calls import call_record
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def guesser(ours: Organisation) -> Guesser:
 
 
 def _counter(scope: Scope, wrong: int) -> Counter:
-    return Counter(scope, "key", wrong, NOON)
+    return Counter(scope, "key", NOON + wrong * BUDGETS[scope].drain)
 
 
 @pytest.mark.parametrize("scope", BUDGETS)
@@ -57,29 +60,40 @@ def test_a_scope_is_free_then_slower_and_slower_then_blocked(scope: Scope) -> No
     assert delays[budget.slow_from] > 0
     assert delays == sorted(delays)
     assert delays[-1] == MAX_DELAY
-    assert verdicts[-1] == Blocked(scope, WINDOW.total_seconds())
+    assert verdicts[-1] == Blocked(scope, budget.drain.total_seconds())
 
 
-def test_a_window_that_is_over_counts_no_more() -> None:
-    spent = _counter("number", 10_000)
-    assert isinstance(judge([spent], NOON + WINDOW - timedelta(seconds=1)), Blocked)
-    assert judge([spent], NOON + WINDOW) == Allowed()
+def test_what_is_full_takes_the_next_try_when_one_has_drained() -> None:
+    full, drain = _counter("number", BUDGETS["number"].blocked_from), BUDGETS["number"].drain
+    assert drain == timedelta(seconds=9)
+    assert judge([full], NOON + timedelta(seconds=8)) == Blocked("number", 1.0)
+    assert judge([full], NOON + drain) == Allowed(MAX_DELAY)
+    assert full.wrong(NOON + WINDOW - drain) == 1
+    assert full.wrong(NOON + WINDOW) == 0
+    assert judge([full], NOON + 2 * WINDOW) == Allowed()
 
 
 def test_the_strictest_scope_decides() -> None:
     caller, number = _counter("caller", 7), _counter("number", BUDGETS["number"].blocked_from)
-    assert judge([caller, number], NOON) == Blocked("number", WINDOW.total_seconds())
+    assert judge([caller, number], NOON) == Blocked("number", BUDGETS["number"].drain.total_seconds())
     slower = judge([caller, _counter("number", 100)], NOON)
     assert isinstance(slower, Allowed)
-    assert slower.delay == max(1, 2) * MAX_DELAY / 9
+    assert slower.delay == 2 * MAX_DELAY / 9
 
 
 def test_a_number_is_not_slowed_before_a_hundred_wrong_tries_nor_later() -> None:
     assert BUDGETS["number"].slow_from == 100
 
 
-def test_with_a_thousand_rooms_a_numbers_budget_hits_less_than_once_in_ten_thousand() -> None:
-    assert BUDGETS["number"].blocked_from * 1000 / (9 * 10 ** (code_length(1000) - 1)) < 1e-4
+@pytest.mark.parametrize("rooms", [1, 49, 50, 999])
+def test_an_hours_guesses_hit_a_room_less_than_once_in_eight_thousand(rooms: int) -> None:
+    chance = rooms / (9 * 10 ** (code_length(rooms) - 1))
+    assert BUDGETS["number"].blocked_from * chance < 1 / 20_000
+    assert BUDGETS["organisation"].blocked_from * chance < 1 / 8_000
+
+
+def test_an_hours_guesses_hit_a_pin_of_six_digits_once_in_ten_thousand() -> None:
+    assert BUDGETS["room"].blocked_from / 10**6 <= 1e-4
 
 
 async def wrong_try(guesses: Guesses, guesser: Guesser) -> bool:
@@ -102,13 +116,99 @@ async def test_three_wrong_tries_cost_nothing(guesses: Guesses, guesser: Guesser
     assert await guesses.look(guesser) == Allowed()
 
 
+async def fill_number(guesses: Guesses, guesser: Guesser) -> None:
+    """Somebody changes the caller ID with each call until the number takes no more wrong tries."""
+    for each in range(BUDGETS["number"].blocked_from):
+        assert await wrong_try(guesses, replace(guesser, caller=f"+4420794{each:05}", gateway="gw_carrier"))
+
+
+async def has_been_in_a_room(store: Store, guesser: Guesser, received_at: datetime = NOON) -> None:
+    call = replace(
+        call_record(new_id("call")),
+        organisation=guesser.organisation,
+        from_number=guesser.caller or "",
+        received_at=received_at,
+        session="sess_x",
+    )
+    await store.calls.save(call)
+
+
 async def test_changing_the_caller_id_does_not_help(guesses: Guesses, guesser: Guesser) -> None:
-    for number in range(BUDGETS["number"].blocked_from):
-        other = replace(guesser, caller=f"+4420794{number:05}", source=f"192.0.2.{number % 250}")
-        assert await wrong_try(guesses, other)
+    await fill_number(guesses, guesser)
     verdict = await guesses.begin(replace(guesser, caller="+4912345678", source="198.51.100.7"))
     assert isinstance(verdict, Blocked)
     assert verdict.scope == "number"
+
+
+async def test_a_regular_gets_in_whatever_others_guess(guesses: Guesses, guesser: Guesser, store: Store) -> None:
+    await fill_number(guesses, guesser)
+    assert isinstance(await guesses.begin(guesser), Blocked)
+    await has_been_in_a_room(store, guesser)
+    assert await guesses.look(guesser) == Allowed()
+    assert isinstance(await guesses.begin(guesser), Try)
+
+
+async def test_nobody_is_a_regular_by_calling_or_by_visits_elsewhere_or_long_ago(
+    guesses: Guesses, guesser: Guesser, store: Store, theirs: Organisation
+) -> None:
+    await fill_number(guesses, guesser)
+    await store.calls.save(
+        replace(call_record(), organisation=guesser.organisation, from_number=guesser.caller or "", received_at=NOON)
+    )
+    await has_been_in_a_room(store, replace(guesser, organisation=theirs.id))
+    await has_been_in_a_room(store, replace(guesser, caller="+442079460019"))
+    await has_been_in_a_room(store, guesser, NOON - REGULAR_FOR - timedelta(seconds=1))
+    assert isinstance(await guesses.begin(guesser), Blocked)
+
+
+async def test_a_regular_guesses_no_more_than_others(guesses: Guesses, guesser: Guesser, store: Store) -> None:
+    await has_been_in_a_room(store, guesser)
+    await wrong_tries(guesses, guesser, BUDGETS["caller"].blocked_from)
+    assert await guesses.begin(guesser) == Blocked("caller", BUDGETS["caller"].drain.total_seconds())
+
+
+async def test_regulars_share_a_budget_of_their_own(guesses: Guesses, guesser: Guesser, store: Store) -> None:
+    callers = [f"+4420794{each:05}" for each in range(BUDGETS["number"].blocked_from // 10 + 1)]
+    regulars = [replace(guesser, caller=caller, gateway="gw_carrier") for caller in callers]
+    for regular in regulars:
+        await has_been_in_a_room(store, regular)
+    for regular in regulars[:-1]:
+        await wrong_tries(guesses, regular, 10)
+    verdict = await guesses.begin(regulars[-1])
+    assert isinstance(verdict, Blocked)
+    assert verdict.scope == "number"
+    assert isinstance(await guesses.begin(guesser), Try)
+
+
+async def test_a_carriers_address_is_everybodys(guesses: Guesses, guesser: Guesser, ours: Organisation) -> None:
+    for each in range(BUDGETS["source"].blocked_from):
+        number = f"+120255501{each % 4}"
+        assert await wrong_try(guesses, replace(guesser, caller=None, number=number))
+    verdict = await guesses.begin(replace(guesser, caller=None, number="+12025550199"))
+    assert isinstance(verdict, Blocked)
+    assert verdict.scope == "source"
+    assert isinstance(await guesses.begin(replace(guesser, caller=None, gateway="gw_carrier")), Try)
+
+
+async def test_all_addresses_of_one_ipv6_line_are_one_source(guesses: Guesses, guesser: Guesser) -> None:
+    for each in range(BUDGETS["source"].blocked_from):
+        other = replace(guesser, caller=None, number=f"100{each % 4}", source=f"2001:db8:1:2::{each:x}")
+        assert await wrong_try(guesses, other)
+    verdict = await guesses.begin(replace(guesser, caller=None, source="2001:db8:1:2:ffff::1"))
+    assert isinstance(verdict, Blocked)
+    assert verdict.scope == "source"
+    assert isinstance(await guesses.begin(replace(guesser, caller=None, source="2001:db8:1:3::1")), Try)
+
+
+async def test_wrong_pins_of_a_room_keep_nobody_from_other_rooms(guesses: Guesses, guesser: Guesser) -> None:
+    for each in range(BUDGETS["room"].blocked_from):
+        other = replace(guesser, caller=f"+4420794{each:05}", number=f"+120255501{each % 4}", room="room_x")
+        assert await wrong_try(guesses, other)
+    verdict = await guesses.begin(replace(guesser, room="room_x"))
+    assert isinstance(verdict, Blocked)
+    assert verdict.scope == "room"
+    assert isinstance(await guesses.begin(replace(guesser, room="room_y")), Try)
+    assert await guesses.look(guesser) == Allowed()
 
 
 async def test_a_withheld_caller_id_is_not_everybodys(guesses: Guesses, guesser: Guesser) -> None:
@@ -117,17 +217,19 @@ async def test_a_withheld_caller_id_is_not_everybodys(guesses: Guesses, guesser:
     assert await guesses.look(withheld) == Allowed()
 
 
-async def test_of_tries_at_once_no_more_are_let_through_than_one_line_gets(any_guesses: Guesses) -> None:
+async def test_of_tries_at_once_no_more_are_let_through_than_one_line_gets(
+    any_guesses: Guesses, clock: ManualClock
+) -> None:
     guesser = Guesser(organisation="org_a", number="+12025550176", caller="+442079460018", source="192.0.2.1")
     begun = await asyncio.gather(*(any_guesses.begin(guesser) for _ in range(50)))
     budget = BUDGETS["caller"].blocked_from
     assert sum(isinstance(each, Try) for each in begun) == budget
     assert {each.scope for each in begun if isinstance(each, Blocked)} == {"caller"}
     (counter,) = await any_guesses._store.counters([("caller", "org_a:+442079460018")])
-    assert counter.wrong == budget
+    assert counter.wrong(clock.now()) == budget
 
 
-async def test_right_tries_at_once_leave_no_trace(any_guesses: Guesses) -> None:
+async def test_right_tries_at_once_leave_no_trace(any_guesses: Guesses, clock: ManualClock) -> None:
     guesser = Guesser(organisation="org_a", number="+12025550176", caller=None, source="192.0.2.1")
 
     async def right_try() -> None:
@@ -136,8 +238,8 @@ async def test_right_tries_at_once_leave_no_trace(any_guesses: Guesses) -> None:
         await any_guesses.right(begun)
 
     await asyncio.gather(*(right_try() for _ in range(50)))
-    counters = await any_guesses._store.counters([("number", "org_a:+12025550176"), ("organisation", "org_a")])
-    assert [counter.wrong for counter in counters] == [0, 0]
+    counters = await any_guesses._store.counters([("number", "org_a:+12025550176"), ("organisation", "org_a:")])
+    assert [counter.wrong(clock.now()) for counter in counters] == [0, 0]
 
 
 async def test_a_try_nobody_said_anything_of_stays_counted(guesses: Guesses, guesser: Guesser) -> None:
@@ -150,7 +252,7 @@ async def test_a_try_that_is_not_allowed_is_not_counted(guesses: Guesses, guesse
     await wrong_tries(guesses, guesser, BUDGETS["caller"].blocked_from)
     assert isinstance(await guesses.begin(guesser), Blocked)
     counters = await store.guesses.counters([("number", f"{guesser.organisation}:{guesser.number}")])
-    assert [counter.wrong for counter in counters] == [BUDGETS["caller"].blocked_from]
+    assert [counter.wrong(NOON) for counter in counters] == [BUDGETS["caller"].blocked_from]
 
 
 async def test_an_early_try_is_for_quiet_times_only(guesses: Guesses, guesser: Guesser) -> None:
@@ -170,16 +272,16 @@ async def test_callers_typing_right_codes_at_once_block_nobody(guesses: Guesses,
     assert verdict.delay < 0.1
 
 
-async def test_a_try_of_a_window_that_is_over_is_not_taken_from_the_next(
-    guesses: Guesses, guesser: Guesser, clock: ManualClock, store: Store
+async def test_a_right_try_that_took_long_takes_back_no_more_than_itself(
+    guesses: Guesses, guesser: Guesser, clock: ManualClock
 ) -> None:
-    old = await guesses.begin(guesser)
-    assert isinstance(old, Try)
+    slow = await guesses.begin(guesser)
+    assert isinstance(slow, Try)
     clock.set(WINDOW.total_seconds())
+    await wrong_tries(guesses, guesser, BUDGETS["caller"].blocked_from)
+    await guesses.right(slow)
     assert await wrong_try(guesses, guesser)
-    await guesses.right(old)
-    counters = await store.guesses.counters([("number", f"{guesser.organisation}:{guesser.number}")])
-    assert [counter.wrong for counter in counters] == [1]
+    assert isinstance(await guesses.begin(guesser), Blocked)
 
 
 async def test_counts_survive_a_restart(tmp_path: Path, guesser: Guesser, clock: ManualClock) -> None:
@@ -193,14 +295,29 @@ async def test_counts_survive_a_restart(tmp_path: Path, guesser: Guesser, clock:
     assert verdict.scope == "caller"
 
 
-async def test_a_new_window_begins_when_the_old_one_is_over(
+async def test_a_caller_who_was_turned_away_may_try_again_one_by_one(
     guesses: Guesses, guesser: Guesser, clock: ManualClock
 ) -> None:
     await wrong_tries(guesses, guesser, BUDGETS["caller"].blocked_from)
     assert isinstance(await guesses.begin(guesser), Blocked)
+    clock.set(BUDGETS["caller"].drain.total_seconds())
+    assert await wrong_try(guesses, guesser)
+    assert isinstance(await guesses.begin(guesser), Blocked)
     clock.set(WINDOW.total_seconds())
     assert await guesses.look(guesser) == Allowed()
+
+
+async def test_what_has_drained_is_forgotten(
+    guesses: Guesses, guesser: Guesser, clock: ManualClock, store: Store
+) -> None:
     assert await wrong_try(guesses, guesser)
+    keys: list[tuple[Scope, str]] = [("caller", f"{guesser.organisation}:{guesser.caller}")]
+    clock.set(BUDGETS["caller"].drain.total_seconds() - 1)
+    await store.prune(clock)
+    assert len(await store.guesses.counters(keys)) == 1
+    clock.set(2)
+    await store.prune(clock)
+    assert await store.guesses.counters(keys) == ()
 
 
 async def test_one_organisation_cannot_use_up_anothers_budget(
@@ -210,12 +327,34 @@ async def test_one_organisation_cannot_use_up_anothers_budget(
     assert await guesses.look(replace(guesser, organisation=theirs.id)) == Allowed()
 
 
-async def test_the_organisation_hears_once_that_somebody_is_guessing(
-    guesses: Guesses, guesser: Guesser, published: list[Event]
+async def test_the_organisation_hears_once_an_hour_that_somebody_is_guessing(
+    any_guesses: Guesses, any_store: Store, organisation: Organisation, clock: ManualClock, published: list[Event]
 ) -> None:
-    for number in range(BUDGETS["number"].blocked_from + 5):
-        await wrong_try(guesses, replace(guesser, caller=f"+4420794{number:05}"))
+    await any_store.organisations.create(organisation)
+    guesser = Guesser(organisation=organisation.id, number="1000", caller=None, source="", gateway="gw_carrier")
+    drain = BUDGETS["number"].drain.total_seconds()
+    await wrong_tries(any_guesses, guesser, BUDGETS["number"].blocked_from)
+    for _ in range(5):
+        clock.set(drain)
+        assert await wrong_try(any_guesses, guesser)
     assert [(event.type, event.data["scope"]) for event in published] == [("alarm.code_guessing", "number")]
+    stored = await any_store.webhooks.page_events(organisation.id, "alarm.code_guessing", None, None)
+    assert [event.id for event in stored.items] == [event.id for event in published]
+    clock.set(WINDOW.total_seconds())
+    await wrong_tries(any_guesses, guesser, BUDGETS["number"].blocked_from)
+    assert len(published) == 2
+
+
+async def test_of_tries_that_fill_a_number_at_once_one_tells(
+    any_guesses: Guesses, any_store: Store, organisation: Organisation, published: list[Event]
+) -> None:
+    await any_store.organisations.create(organisation)
+    guesser = Guesser(organisation=organisation.id, number="1000", caller=None, source="", gateway="gw_carrier")
+    await wrong_tries(any_guesses, guesser, BUDGETS["number"].blocked_from - 1)
+    last = await any_guesses.begin(guesser)
+    assert isinstance(last, Try)
+    await asyncio.gather(*(any_guesses.wrong(last) for _ in range(8)))
+    assert len(published) == 1
 
 
 async def test_the_last_try_before_the_block_that_is_right_alarms_nobody(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fixtures import *  # noqa: F403
+
 from .switchboard_room import House, SipCaller
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dialroom.auth.guesses import Counter, Guesses
+from dialroom.auth.guesses import Counter, Guesses, Scope
 from dialroom.calls.adopt import Adoption
 from dialroom.calls.clips import ClipShelf
 from dialroom.calls.gatekeeper import Gatekeeper
@@ -69,18 +69,24 @@ class MemoryGuesses:
 
     def __init__(self) -> None:
         self.wrong = 0
+        self.keys: list[tuple[Scope, str]] = []
+
+    async def is_regular(self, organisation: str, caller: str, since: Any) -> bool:
+        return False
 
     async def counters(self, keys: Any) -> tuple[Counter, ...]:
         return ()
 
-    async def count(self, keys: Any, now: Any, window: Any, allowed: Any) -> tuple[Counter, ...]:
+    async def count(self, keys: Any, now: Any, allowed: Any) -> tuple[Counter, ...]:
         self.wrong += 1
+        self.keys.extend(keys)
         return ()
 
     async def take_back(self, counted: Any) -> None:
         self.wrong -= 1
 
-    async def announce(self, events: Any) -> None: ...
+    async def alarm(self, counter: Any, event: Any, now: Any) -> bool:
+        return True
 
 
 class House:

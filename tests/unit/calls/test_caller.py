@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialroom.calls.caller import MAX_SHOWN, caller_kind, caller_number, caller_of, identity_of, shown_name
+from dialroom.calls.caller import MAX_SHOWN, caller_kind, caller_number, caller_of, identity_of, own_number, shown_name
 from dialroom.sip.facts import RequestFacts
 
 from .memory_calls import call_record
@@ -90,3 +90,13 @@ def test_a_sip_device_has_no_phone_number() -> None:
     newcomer = caller_of(replace(call_record(), from_number="anna")).newcomer()
     assert (newcomer.kind, newcomer.name, newcomer.phone_number) == ("sip", "anna", None)
     assert newcomer.identity == "sip:call_one"
+
+
+@pytest.mark.parametrize("user", ["+12025550100", "1000", "*43"])
+def test_a_number_tells_one_caller_from_another(user: str) -> None:
+    assert own_number(user) == user
+
+
+@pytest.mark.parametrize("user", ["", "asterisk", "room 12"])
+def test_a_name_may_be_everybodys(user: str) -> None:
+    assert own_number(user) == ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from dialroom.calls import phone_call
 from dialroom.core.ending import Ending
-from dialroom.media.protocol import Command, JoinLeg, OpenBridge
+from dialroom.media.protocol import Command, JoinLeg, LeaveLeg, OpenBridge
 from dialroom.sip.session.events import Ended, Failed
 
 from .switchboard_room import CODE, House, SipCaller, until
@@ -58,13 +60,39 @@ async def test_a_caller_unmuted_while_their_leg_is_put_right_is_heard(
         if isinstance(command, OpenBridge):
             monkeypatch.setattr(house.media, "perform", perform)
             await house.meetings.set_muted(participant, False, by="api")
-            await house.meetings.settled()
         await perform(command)
 
     monkeypatch.setattr(house.media, "perform", unmuted_meanwhile)
     house.media.regain_link()
     await until(lambda: any(join.muted for join in house.media.sent(JoinLeg)))
     await until(lambda: not house.media.legs[leg].muted)
+
+
+async def test_a_caller_removed_while_their_leg_is_put_right_is_not_back_in_the_room(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, participant = await in_the_room(house, caller)
+    house.media.lose_link()
+    await house.meetings.set_muted(participant, True, by="api")
+    await house.meetings.settled()
+    perform = house.media.perform
+
+    async def removed_meanwhile(command: Command) -> None:
+        if isinstance(command, OpenBridge):
+            monkeypatch.setattr(house.media, "perform", perform)
+            await house.meetings.remove(participant, by="api")
+            for _ in range(20):  # so that whoever need not wait for us comes first
+                await asyncio.sleep(0)
+        await perform(command)
+
+    monkeypatch.setattr(house.media, "perform", removed_meanwhile)
+    house.media.regain_link()
+    await house.recorded(lambda each: each.state == "ended")
+    await house.meetings.settled()
+    assert [type(each) for each in house.media.commands if isinstance(each, JoinLeg | LeaveLeg)][-2:] == [
+        JoinLeg,
+        LeaveLeg,
+    ]
 
 
 async def test_calls_whose_leg_was_lost_with_the_media_process_are_hung_up(house: House, caller: SipCaller) -> None:

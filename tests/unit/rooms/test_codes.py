@@ -6,7 +6,7 @@ from dialroom.core.errors import Invalid
 from dialroom.rooms.codes import check_code, check_pin_shape, code_length, draw_code, is_trivial
 
 
-@pytest.mark.parametrize("length", [9, 10])
+@pytest.mark.parametrize("length", [9, 10, 11])
 def test_a_drawn_code_has_no_leading_zero_and_no_pattern(length: int) -> None:
     for _ in range(500):
         code = draw_code(length)
@@ -23,8 +23,8 @@ def test_what_somebody_would_try_first_is_trivial(code: str) -> None:
 
 
 def test_codes_grow_so_that_a_hundred_guesses_stay_hopeless() -> None:
-    for rooms in (1, 49, 50, 1000):
-        assert 100 * rooms / (9 * 10 ** (code_length(rooms) - 1)) < 1e-4
+    for rooms in (0, 49, 50, 999, 1000, 9_999):
+        assert 100 * (rooms + 1) / (9 * 10 ** (code_length(rooms) - 1)) < 2e-5
 
 
 @pytest.mark.parametrize("code", ["123", "1234567890123", "12a4", "１２３４", "1111", "", "12 4", "1234\n"])

@@ -19,7 +19,7 @@ from dialroom.store.outbox import write_events
 from dialroom.store.tables import guesses
 from tests.support.clock import NOON
 
-ROW = {"scope": "number", "key": "k", "window_started": 0, "wrong": 0}
+ROW = {"scope": "number", "key": "k", "drained_at": 0}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,7 +33,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, bus: EventBus
 
 
 def _count(connection: Connection) -> Any:
-    return connection.execute(select(guesses.c.wrong)).scalar_one()
+    return connection.execute(select(guesses.c.drained_at)).scalar_one()
 
 
 def _insert(key: str) -> Callable[[Connection], int]:
@@ -50,8 +50,8 @@ async def test_readers_who_then_write_never_get_in_each_others_way(database: Dat
     await database.write(lambda c: c.execute(insert(guesses), ROW))
 
     def add_one(connection: Connection) -> None:
-        wrong = connection.execute(select(guesses.c.wrong).with_for_update()).scalar_one()
-        connection.execute(update(guesses).values(wrong=wrong + 1))
+        at = connection.execute(select(guesses.c.drained_at).with_for_update()).scalar_one()
+        connection.execute(update(guesses).values(drained_at=at + 1))
 
     await asyncio.gather(*(database.write(add_one) for _ in range(100)), *(database.read(_count) for _ in range(50)))
     assert await database.read(_count) == 100
@@ -96,7 +96,7 @@ async def test_a_write_goes_on_when_nobody_waits_for_it_any_more(database: Datab
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    await database.write(lambda c: c.execute(update(guesses).values(wrong=7)))
+    await database.write(lambda c: c.execute(update(guesses).values(drained_at=7)))
     assert await database.read(_count) == 7
     assert published == [event]
 

@@ -49,7 +49,8 @@ READS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "what an endpoint gets": lambda s: s.webhooks.claim("whk_x", 8, NOON, NOON),
     "what is given up": lambda s: s.webhooks.give_up(NOON, NOON, 10),
     "old idempotency keys": lambda s: s.idempotency.prune(NOON, 10),
-    "old guess windows": lambda s: s.guesses.prune(NOON, 10),
+    "whether a caller is a regular": lambda s: s.guesses.is_regular(ORG, "+12025550176", NOON),
+    "drained guesses": lambda s: s.guesses.prune(NOON, 10),
 }
 
 

@@ -346,15 +346,16 @@ async def test_pages_hold_everything_once_when_times_are_equal(filled: Store) ->
 
 async def test_guesses_and_keys_work_on_every_database(filled: Store, clock: ManualClock) -> None:
     keys: list[tuple[Scope, str]] = [("number", "a"), ("caller", "b")]
-    hour = timedelta(hours=1)
 
     def allowed(before: Sequence[Counter]) -> bool:
-        return max(counter.wrong for counter in before) < 10
+        return max(counter.wrong(NOON) for counter in before) < 10
 
-    await asyncio.gather(*(filled.guesses.count(keys, NOON, hour, allowed) for _ in range(20)))
-    assert {counter.wrong for counter in await filled.guesses.counters(keys)} == {10}
-    counters = await filled.guesses.count(keys, NOON + hour, hour, allowed)
-    assert {(counter.wrong, counter.window_started) for counter in counters or ()} == {(1, NOON + hour)}
+    await asyncio.gather(*(filled.guesses.count(keys, NOON, allowed) for _ in range(20)))
+    assert {counter.wrong(NOON) for counter in await filled.guesses.counters(keys)} == {10}
+    assert await filled.guesses.count(keys, NOON, allowed) is None
+    later = NOON + timedelta(hours=1)
+    counters = await filled.guesses.count(keys, later, lambda _: True)
+    assert [(counter.wrong(later), counter.told_at) for counter in counters or ()] == [(1, None)] * 2
     _, text = await ApiKeys(filled.keys, clock).create(OURS.id, "k")
     assert (await ApiKeys(filled.keys, clock).authenticate(text)).organisation == OURS.id
     record = IdempotencyRecord(organisation=OURS.id, key="k", request_hash=b"h", started_at=NOON)
