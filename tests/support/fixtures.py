@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,9 +47,7 @@ def postgres_server() -> Iterator[str]:
         return
     programs = find_postgres_programs()
     if programs is None:
-        reason = "PostgreSQL is not installed (Debian package postgresql): the store is tested on SQLite only"
-        warnings.warn(reason, stacklevel=1)
-        pytest.skip(reason)
+        pytest.skip("PostgreSQL is not installed (Debian package postgresql): the store is tested on SQLite only")
     with private_postgres(programs) as url:
         yield url
 
