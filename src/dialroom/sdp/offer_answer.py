@@ -70,7 +70,7 @@ def make_answer(offer: bytes, local: LocalMedia) -> Negotiated:
     for media in remote.media:
         agreed = _agree(remote, media, local) if chosen is None else None
         if agreed is None:
-            sections.append(Media(media.kind, 0, media.protocol, media.formats[:1]))
+            sections.append(Media(media.kind, 0, media.protocol, media.formats[:1] or ("0",)))
         else:
             chosen = agreed
             sections.append(_answer_section(media, agreed, local))
@@ -144,7 +144,7 @@ def accept_answer(offer: bytes, answer: bytes) -> MediaDescription:
 
 def _agree(remote: SessionDescription, media: Media, local: LocalMedia) -> MediaDescription | None:
     """What we make of one offered medium, or None if we have to refuse it."""
-    if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS or _group(remote, media):
+    if media.kind != "audio" or media.port == 0 or media.protocol.upper() not in _PROTOCOLS or _group(remote, media):
         return None
     candidates = [codec for codec in offered_formats(media) if talks(codec) and codec.name in local.preference]
     if not candidates:

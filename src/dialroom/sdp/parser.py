@@ -98,7 +98,8 @@ def _attribute(value: str) -> Attribute:
 
 def _media(section: list[tuple[str, str]]) -> Media:
     parts = section[0][1].split()
-    if len(parts) < 4:
+    # Some write no format where the medium is refused or removed anyway.
+    if len(parts) < (3 if parts[1:2] == ["0"] else 4):
         raise SdpError("an m= line is malformed")
     if len(parts) > 3 + MAX_FORMATS:
         raise SdpError("an m= line has too many formats")
@@ -107,7 +108,7 @@ def _media(section: list[tuple[str, str]]) -> Media:
     media = Media(
         kind=parts[0].lower(),
         port=_number(parts[1].partition("/")[0], "a media port", 65_535),
-        protocol=parts[2].upper()[:32],
+        protocol=parts[2][:32],
         formats=tuple(parts[3:]),
     )
     address = next((_connection(value) for kind, value in section if kind == "c"), None)

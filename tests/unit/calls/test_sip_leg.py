@@ -54,6 +54,19 @@ async def test_a_reinvite_that_the_media_plane_cannot_follow_leaves_the_call_as_
     assert [step.what for step in record.steps].count("media_changed") == 0
 
 
+async def test_a_fax_that_wants_t38_is_refused_and_the_call_goes_on(house: House, caller: SipCaller) -> None:
+    caller.dial(house.port)
+    first = await caller.answered()
+    fax = OFFER.partition(b"m=audio")[0].replace(b"1 1 IN", b"1 2 IN") + b"m=image 40002 udptl t38\r\n"
+    caller.invite.reinvite(fax)
+    assert (await caller.hears(OfferRejected)).status == 488
+    record = await house.recorded(lambda each: any(step.what == "media_change_refused" for step in each.steps))
+    assert record.state == "answered"
+    assert len(house.media.sent(ConfigureLeg)) == 1
+    caller.invite.reinvite(OFFER)
+    assert (await caller.hears(RemoteAnswer)).sdp == first
+
+
 async def test_a_reinvite_cancelled_while_the_media_change_leaves_the_call_as_it_was(
     house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
