@@ -54,13 +54,15 @@ class Notes:
 
 
 class CountedGuesses:
-    """`Guesses` over one number in a test: blocked after ``budget`` wrong ones, ``seconds`` of delay each time."""
+    """`Guesses` over one number in a test: blocked after ``budget`` wrong ones, ``seconds`` of delay each time.
+    ``unsettled``: tries of which nobody said yet whether they were right."""
 
     def __init__(self, budget: int = 100, seconds: float = 0.0) -> None:
         self.budget = budget
         self.seconds = seconds
         self.wrongs = 0
         self.begun = 0
+        self.unsettled = 0
         self.pins_of: list[str] = []
 
     def of_pin(self, room: str) -> CountedGuesses:
@@ -75,6 +77,7 @@ class CountedGuesses:
             return None
         self.wrongs += 1
         self.begun += 1
+        self.unsettled += 1
         return CountedAttempt(self)
 
 
@@ -86,13 +89,13 @@ class CountedAttempt:
         self._settled = False
 
     async def right(self) -> None:
-        assert not self._settled
-        self._settled = True
+        await self.wrong()
         self._guesses.wrongs -= 1
 
     async def wrong(self) -> None:
         assert not self._settled
         self._settled = True
+        self._guesses.unsettled -= 1
 
 
 class BrowserConnection:

@@ -264,6 +264,12 @@ async def test_an_early_try_is_for_quiet_times_only(guesses: Guesses, guesser: G
     assert isinstance(await guesses.begin(guesser), Try)
 
 
+async def test_an_early_try_where_everything_is_blocked_is_none_either(guesses: Guesses, guesser: Guesser) -> None:
+    await wrong_tries(guesses, guesser, BUDGETS["caller"].blocked_from)
+    assert await guesses.begin(guesser, early=True) is None
+    assert isinstance(await guesses.begin(guesser), Blocked)
+
+
 async def test_callers_typing_right_codes_at_once_block_nobody(guesses: Guesses, guesser: Guesser) -> None:
     typing = [await guesses.begin(replace(guesser, caller=None), early=True) for _ in range(300)]
     assert sum(each is not None for each in typing) == BUDGETS["number"].slow_from
