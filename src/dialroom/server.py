@@ -50,6 +50,7 @@ from dialroom.prompts.catalogue import PromptError, Prompts
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings, MeetingSettings
 from dialroom.rooms.values import Participant
+from dialroom.sip.address import ip_literal
 from dialroom.store.store import FirstStart, Retention, Store
 from dialroom.webhooks.delivery import Deliverer
 from dialroom.webhooks.endpoints import Endpoints
@@ -401,8 +402,11 @@ def media_process(config: Config) -> MediaProcess:
     if config.media_binary:
         os.environ[BINARY_VARIABLE] = config.media_binary
     low, high = config.rtp_ports
+    literal = ip_literal(config.sip_host)
     settings = MediaProcessSettings(
         data_dir=folder,
+        # Phones that reach us by IPv6 speak it, too; that socket takes IPv4 as well.
+        rtp_address="::" if literal is not None and literal.version == 6 else "0.0.0.0",  # noqa: S104
         advertise=config.webrtc_addresses,
         rtp_ports=f"{low}-{high}",
         webrtc_port=config.webrtc_port,
