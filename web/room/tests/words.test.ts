@@ -62,6 +62,7 @@ group("names", () => {
   it("tells a SIP device from a person of that name", () => {
     expect(displayName(participant({ kind: "sip", name: "Anna" }))).toBe("Anna (SIP)");
     expect(displayName(participant({ kind: "sip", name: "" }))).toBe("SIP device");
+    expect(displayName(participant({ kind: "sip", name: "SIP device" }))).toBe("SIP device");
   });
 
   it("gives one person always the same colour", () => {
@@ -77,6 +78,12 @@ group("what screen readers hear of a tile", () => {
     expect(describe(participant({}), true, true)).toBe("Ada, you, speaking");
     const caller = participant({ kind: "phone", muted: true, handRaised: true, connected: false });
     expect(describe(caller, false, false)).toBe("Ada, on the phone, muted, hand raised, reconnecting");
+  });
+
+  it("says once that it is a SIP device", () => {
+    expect(describe(participant({ kind: "sip", name: "Anna" }), false, false)).toBe("Anna, on a SIP device");
+    expect(describe(participant({ kind: "sip", name: "SIP device" }), false, false)).toBe("SIP device");
+    expect(describe(participant({ kind: "sip", name: "" }), false, false)).toBe("SIP device");
   });
 });
 

@@ -22,11 +22,18 @@ export function initials(name: string): string {
   return letters.join("").toLocaleUpperCase();
 }
 
+/** What the server calls a SIP device without a name of its own, which needs no more to be known for one. */
+const NAMELESS_SIP = "SIP device";
+
 /** What someone is called on their tile. Where only the name stands, a device must not pass for a person. */
 export function displayName({ name, phoneNumber, kind }: Participant): string {
-  if (name) return kind === "sip" ? `${name} (SIP)` : name;
+  if (name) return isNamedSip(name, kind) ? `${name} (SIP)` : name;
   if (phoneNumber) return phoneNumber;
-  return { web: "Guest", phone: "Caller", sip: "SIP device", agent: "Agent" }[kind];
+  return { web: "Guest", phone: "Caller", sip: NAMELESS_SIP, agent: "Agent" }[kind];
+}
+
+function isNamedSip(name: string, kind: Participant["kind"]): boolean {
+  return kind === "sip" && name !== "" && name !== NAMELESS_SIP;
 }
 
 /** One of `count` colours, always the same for the same person. */
@@ -38,10 +45,12 @@ export function hueOf(identity: string, count: number): number {
 
 /** For screen readers: everything a tile shows. */
 export function describe(participant: Participant, speaking: boolean, isMe: boolean): string {
-  const parts = [displayName(participant) + (isMe ? ", you" : "")];
-  if (participant.kind !== "web") {
-    parts.push({ phone: "on the phone", sip: "on a SIP device", agent: "an agent" }[participant.kind]);
-  }
+  const { name, kind } = participant;
+  const namedSip = isNamedSip(name, kind);
+  const parts = [(namedSip ? name : displayName(participant)) + (isMe ? ", you" : "")];
+  if (kind === "phone") parts.push("on the phone");
+  if (kind === "agent") parts.push("an agent");
+  if (namedSip) parts.push("on a SIP device");
   if (isSilent(participant)) parts.push("muted");
   if (speaking) parts.push("speaking");
   if (participant.handRaised) parts.push("hand raised");
