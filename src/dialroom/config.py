@@ -120,7 +120,7 @@ class Config(BaseSettings):
     live_sockets_per_organisation: int = Field(100, ge=1, description="Live sockets at once of one organisation.")
     allowed_origins: Texts = Field((), description="Origins of other web pages that may open the room socket.")
 
-    sip_host: str = Field("0.0.0.0", description="Address SIP listens on, UDP and TCP.")  # noqa: S104
+    sip_host: str = Field("0.0.0.0", description="Address SIP listens on, UDP and TCP; `::`: by IPv6 and IPv4.")  # noqa: S104
     sip_port: PortOrAny = Field(5060, description="Port SIP listens on; 0: any free one.")
     sip_advertised_host: str = Field("", description="Address in our Contact and SDP; empty: by the route to the peer.")
     sip_allowed_networks: Networks = Field(

@@ -33,9 +33,10 @@ def _ready() -> None:
 
 
 @pytest.mark.usefixtures("_ready")
-@pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
-async def test_a_phone_hears_the_welcome_over_the_network_it_called_by(host: str) -> None:
-    values: dict[str, Any] = {"http_port": 0, "sip_host": host, "sip_port": 0, "webrtc_port": 0}
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize(("ours", "host"), [("::1", "::1"), ("::", "::1"), ("::", "127.0.0.1")])
+async def test_a_phone_hears_the_welcome_over_the_network_it_called_by(ours: str, host: str, transport: str) -> None:
+    values: dict[str, Any] = {"http_port": 0, "sip_host": ours, "sip_port": 0, "webrtc_port": 0}
     family, spelt, url = (socket.AF_INET6, "IP6", "[::1]") if ":" in host else (socket.AF_INET, "IP4", host)
     caller = SipServer(host=host, port=0, admit=admit_all, on_invite=lambda _: None, on_refused=lambda *_: None)
     with (
@@ -51,7 +52,7 @@ async def test_a_phone_hears_the_welcome_over_the_network_it_called_by(host: str
         server = Server(load_config(environ={}, data_dir=Path(folder), **values))
         await server.start()
         await caller.start()
-        target = f"sip:1000@{url}:{server.sip.port}"
+        target = f"sip:1000@{url}:{server.sip.port};transport={transport}"
         call = caller.invite(target=target, from_=f"sip:+12025550100@{url}", sdp=sdp.encode())
         async with asyncio.timeout(10):
             while not isinstance(answered := await call.next_event(), Answered):

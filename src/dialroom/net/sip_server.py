@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -255,6 +256,8 @@ class SipServer:
             return
         family = self._udp.family if self._udp is not None else 0
         chosen = next((entry for entry in found if entry[0] == family), None)
+        if chosen is None and family == socket.AF_INET6:
+            chosen = next(iter(found), None)
         if chosen is None:
             self._failed(send)
             return

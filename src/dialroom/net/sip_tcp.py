@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections import Counter, deque
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import cast
 
-from dialroom.sip.address import Address, ip_literal
+from dialroom.sip.address import Address, ip_literal, unmapped
 from dialroom.sip.errors import SipError
 from dialroom.sip.framing import StreamFramer
 
@@ -51,7 +52,7 @@ class Connection(asyncio.Protocol):
         """asyncio: the stream is open."""
         self._transport = stream = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername") or ("", 0)
-        self.peer = Address("tcp", str(name[0]), int(name[1]), self.number)
+        self.peer = Address("tcp", unmapped(str(name[0])), int(name[1]), self.number)
         self._watch(_IDLE_TIMEOUT if self.known else _STRANGER_TIMEOUT)
         if not self._owner.opened(self):
             stream.abort()
@@ -151,7 +152,13 @@ class TcpTransport:
     async def listen(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: self._make(known=False), host, port)
+        literal = ip_literal(host)
+        if literal is None or literal.version == 4:
+            self._server = await loop.create_server(lambda: self._make(known=False), host, port)
+            return
+        # As over UDP: asyncio by itself would keep IPv4 out.
+        both = socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)
+        self._server = await loop.create_server(lambda: self._make(known=False), sock=both)
 
     def _make(self, *, known: bool) -> Connection:
         return Connection(self, next(self._numbers), known=known)

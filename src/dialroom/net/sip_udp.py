@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import cast
 
-from dialroom.sip.address import Address, ip_literal
+from dialroom.sip.address import Address, ip_literal, unmapped
 
 Receiver = Callable[[bytes, Address], None]
 _RECEIVE_BUFFER = 4 * 1024 * 1024
@@ -19,7 +19,7 @@ _ROUTE_SECONDS = 5.0
 
 
 class UdpTransport(asyncio.DatagramProtocol):
-    """One bound datagram socket."""
+    """One bound datagram socket; one of IPv6 carries IPv4, too."""
 
     def __init__(self, receive: Receiver) -> None:
         self._receive = receive
@@ -36,6 +36,8 @@ class UdpTransport(asyncio.DatagramProtocol):
         bound = socket.socket(family, socket.SOCK_DGRAM)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             bound.setblocking(False)
             bound.bind((host, port))
         except OSError:
@@ -54,7 +56,7 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """asyncio: a datagram."""
-        self._receive(data, Address("udp", addr[0], addr[1]))
+        self._receive(data, Address("udp", unmapped(addr[0]), addr[1]))
 
     def error_received(self, exc: Exception) -> None:
         """asyncio: an ICMP error for something sent earlier; which one is not told, and the timers will notice."""
@@ -62,10 +64,11 @@ class UdpTransport(asyncio.DatagramProtocol):
     def send(self, data: bytes, target: Address) -> bool:
         """Send a datagram; False when it cannot even leave (wrong family, socket closed)."""
         literal = ip_literal(target.host)
-        family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
-        if self._transport is None or self._transport.is_closing() or family != self.family:
+        version = literal.version if literal is not None else 4
+        if self._transport is None or self._transport.is_closing() or (version, self.family) == (6, socket.AF_INET):
             return False
-        self._transport.sendto(data, (target.host, target.port))
+        host = f"::ffff:{target.host}" if (version, self.family) == (4, socket.AF_INET6) else target.host
+        self._transport.sendto(data, (host, target.port))
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

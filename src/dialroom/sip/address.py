@@ -41,6 +41,13 @@ def ip_literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return None
 
 
+def unmapped(host: str) -> str:
+    """An IPv4 address as itself where a socket of both families shows it as IPv6 (`::ffff:…`)."""
+    literal = ip_literal(host)
+    inner = literal.ipv4_mapped if isinstance(literal, ipaddress.IPv6Address) else None
+    return host if inner is None else str(inner)
+
+
 def behind_nat(said: str, seen: str) -> bool:
     """Whether a peer that calls itself `said` and is seen at `seen` can only be reached the way it came: an address of
     its own network, private or shared behind a carrier's NAT, seen from outside."""
