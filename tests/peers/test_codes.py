@@ -115,7 +115,8 @@ def test_a_full_room_is_said_so(server: DialroomServer, phones: Phones) -> None:
 
 
 def test_a_room_that_has_expired_is_said_so(server: DialroomServer, phones: Phones) -> None:
-    room = server.room("Over", expires_at=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    room = server.room("Over")
+    server.api("PATCH", f"/rooms/{room.id}", {"expires_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()})
     phone = phones()
     phone.dial(server.sip())
     phone.press(room.code)
