@@ -18,6 +18,7 @@ async def test_the_right_code_leads_into_the_room(scene: StorySet) -> None:
     room = await scene.room()
     call = scene.call()
     await call.phone.hears("welcome_enter_code")
+    assert call.phone.answered
     call.phone.press(CODE + "#")
     await call.phone.is_in_a_bridge()
     assert scene.people(room) == ["Phone 1"]

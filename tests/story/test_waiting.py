@@ -111,6 +111,13 @@ async def test_a_restarted_server_lets_the_music_play_on_and_keeps_the_limit(sce
     assert call.phone.heard[0].at == 30
 
 
+async def test_a_restarted_server_plays_music_anew_to_who_waits_in_silence(scene: StorySet) -> None:
+    room = await scene.room(starts_with="host")
+    call = scene.call(stage=Waiting(room=room.id, until=at(30)))
+    await call.phone.hears("not_open_yet")
+    await call.phone.hears("hold_music")
+
+
 async def test_a_locked_room_is_said_so(scene: StorySet) -> None:
     await scene.room(locked=True)
     call = scene.call()
