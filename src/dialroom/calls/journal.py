@@ -7,7 +7,6 @@ So while the database is away a call goes on, and the next write that succeeds h
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +16,7 @@ import structlog
 
 from dialroom.calls.events import call_event
 from dialroom.calls.ports import CallStore
-from dialroom.calls.record import CallRecord
+from dialroom.calls.record import CallRecord, as_logged
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.ending import Ending
@@ -202,9 +201,8 @@ class CallJournal:
 
 
 def _whence(record: CallRecord) -> dict[str, str]:
-    """For the log, where a call is looked for by what was dialled. A one-tap link may have dialled the code behind a
-    comma; that is not for logs."""
-    return {"to": re.split("[,;]", record.to_number)[0], "source": record.source}
+    """For the log, where a call is looked for by what was dialled and by where it came from."""
+    return {"to": as_logged(record.to_number), "source": record.source}
 
 
 def _ended(record: CallRecord, ending: Ending, at: datetime, statistics: Statistics | None) -> CallRecord:

@@ -21,7 +21,7 @@ from dialroom.calls.limits import Arrival, EntryTones, Lobby, LobbyLimits
 from dialroom.calls.negotiation import MediaSide
 from dialroom.calls.phone_call import PhoneCall
 from dialroom.calls.ports import CallStore
-from dialroom.calls.record import CallRecord
+from dialroom.calls.record import CallRecord, as_logged
 from dialroom.calls.sip_leg import LegParts
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
@@ -130,7 +130,10 @@ class Switchboard:
         try:
             await self._take_or_refuse(invite)
         except StoreUnavailable:
-            _log.error("call.refused", sip_call_id=invite.call_id, reason="store_unavailable")
+            facts, reason = invite.facts, "store_unavailable"
+            to = as_logged(facts.request_user)
+            _log.error("call.refused", sip_call_id=invite.call_id, reason=reason, to=to, source=facts.source_host)
+            metrics.CALLS.labels("inbound", "rejected", reason).inc()
             invite.reject(503, None, RETRY_AFTER)
         except Exception:
             invite.reject(500)

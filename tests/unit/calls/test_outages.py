@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from dialroom.calls import phone_call
 from dialroom.core.ending import Ending
+from dialroom.core.metrics import REGISTRY
 from dialroom.media.protocol import Command, JoinLeg, LeaveLeg, OpenBridge
 from dialroom.sip.session.events import Ended, Failed
 
@@ -29,9 +32,17 @@ async def in_the_room(house: House, caller: SipCaller) -> tuple[str, str]:
 
 async def test_no_call_is_taken_without_a_database(house: House, caller: SipCaller) -> None:
     house.calls.away = True
-    caller.dial(house.port)
-    assert (await caller.hears(Failed)).status == 503
+    structlog.reset_defaults()  # a command that another test ran has the level at warning
+    counted = {"direction": "inbound", "result": "rejected", "reason": "store_unavailable"}
+    before = REGISTRY.get_sample_value("dialroom_calls_total", counted) or 0
+    with capture_logs() as logged:
+        caller.dial(house.port)
+        assert (await caller.hears(Failed)).status == 503
     assert house.media.legs == {}
+    (refused,) = (each for each in logged if each["event"] == "call.refused")
+    assert (refused["reason"], refused["source"]) == ("store_unavailable", "127.0.0.1")
+    assert refused["to"]
+    assert REGISTRY.get_sample_value("dialroom_calls_total", counted) == before + 1
 
 
 async def test_a_caller_muted_while_the_media_process_was_out_of_reach_is_silent_when_it_is_back(
