@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from dialroom.sip.errors import SipError
 from dialroom.sip.message import Request
 from dialroom.sip.session.context import ALLOW
-from dialroom.sip.text import is_token
+from dialroom.sip.text import is_token, parameter, parse_parameters
 from dialroom.sip.uri import OtherUri, SipUri
 
 SUPPORTED: Final = frozenset({"100rel"})
@@ -70,9 +70,18 @@ def inspect_content(request: Request) -> Rejection | None:
     encoding = request.get("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         return Rejection(415, "the body is encoded", (("Accept-Encoding", "identity"),))
-    if request.method in _DESCRIBED and request.sdp is None:
+    if request.method in _DESCRIBED and request.sdp is None and not _optional(request):
         return Rejection(415, "the body is no session description", (("Accept", "application/sdp"),))
     return None
+
+
+def _optional(request: Request) -> bool:
+    """Whether who does not understand the body is to ignore it (§20.11), as with the ISUP of some gateways."""
+    _, _, parameters = (request.get("content-disposition") or "").partition(";")
+    try:
+        return (parameter(parse_parameters(parameters), "handling") or "").lower() == "optional"
+    except SipError:
+        return False
 
 
 def inspect_max_forwards(request: Request) -> Rejection | None:

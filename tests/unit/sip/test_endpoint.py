@@ -375,6 +375,16 @@ def test_trying_repeats_the_timestamp_of_the_request() -> None:
     assert (trying.status, trying.get("timestamp")) == (100, "54.25")
 
 
+ISUP = "Content-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;handling="
+
+
+@pytest.mark.parametrize(("handling", "expected"), [("optional", 100), ("OPTIONAL", 100), ("required", 415), ("", 415)])
+def test_a_body_that_need_not_be_understood_is_no_reason_to_refuse_a_call(handling: str, expected: int) -> None:
+    side = make_side("10.0.0.2")
+    assert status(side, request(extra=f"{ISUP}{handling}\r\n", body="x")) == expected
+    assert [session.remote_sdp for session in side.offered] == [None] * (expected == 100)
+
+
 def test_a_full_endpoint_tells_who_asks_by_options() -> None:
     """§11.2: "the response code chosen MUST be the same that would have been chosen had the request been an INVITE"."""
     side = make_side("10.0.0.2", max_sessions=0)
