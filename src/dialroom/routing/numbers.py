@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import unquote
@@ -31,8 +32,9 @@ def spellings(user: str, region: str | None = None) -> tuple[str, ...]:
 
     ``+12025550176``, ``12025550176``, ``0012025550176`` and, with its ``region``, ``2025550176`` are one number.
     """
-    plain = unquote(user).split(";", 1)[0].strip()[:_MAX_USER]
-    e164 = number_from_sip_user(user, region)
+    # A SIP program that is given one of our `tel:` links may dial the pauses and the code in it as well.
+    plain = re.split("[;,]", unquote(user), maxsplit=1)[0].strip()[:_MAX_USER]
+    e164 = number_from_sip_user(plain, region)
     candidates = (e164, plain, "+" + plain if plain.isascii() and plain.isdigit() else None)
     return tuple(dict.fromkeys(each for each in candidates if each))
 
