@@ -68,9 +68,11 @@ def _number(text: str, name: str, limit: int) -> int:
 
 def _origin(value: str) -> Origin:
     parts = value.split()
-    if len(parts) != 6:
+    if len(parts) < 6:
         raise SdpError("the o= line is malformed")
-    username, session_id, version, _, _, address = parts
+    # RFC 8866 §5.2: the user name "MUST NOT contain spaces"; that of some equipment is its display name.
+    session_id, version, _, _, address = parts[-5:]
+    username = " ".join(parts[:-5])
     # RFC 8866 makes both numeric; some phones write what they like, and all that matters is whether it changes.
     numbers = [int(text) if _NUMBER.fullmatch(text) else _text_as_number(text) for text in (session_id, version)]
     return Origin(username[:64], numbers[0], numbers[1], address[:255])

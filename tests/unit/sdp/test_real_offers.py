@@ -182,6 +182,13 @@ CASES = [
         ("m=audio 0 RTP/SAVP 9", "m=audio 20000 RTP/AVP 9 101"),
         ("G722", 9, 20),
     ),
+    Case(
+        "a door station whose user name has a space, blanks where none belong",
+        "v=0\no=Front Door 5 5 IN IP4 192.0.2.5\ns= \nc=IN IP4 192.0.2.5 \nt=0 0\n"
+        "m=audio  4000 RTP/AVP 8  101 \na=rtpmap: 8 PCMA/8000\na=rtpmap:101  telephone-event/8000\na=ptime: 20\n",
+        ("m=audio 20000 RTP/AVP 8 101",),
+        ("PCMA", 8, 20),
+    ),
     Case("SRTP alone", head() + "m=audio 4000 RTP/SAVP 0 101\n" + EVENTS),
     Case("audio that is switched off", head() + "m=audio 0 RTP/AVP 0 8\n"),
     Case("no medium at all", head()),
