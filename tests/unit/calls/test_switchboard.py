@@ -49,6 +49,7 @@ async def test_a_call_goes_from_invite_to_the_room_and_its_record_says_so(house:
     assert house.people(room) == []
     assert house.media.legs == {}
     assert house.calls.resumes == {}
+    await until(lambda: not house.switchboard._tasks)
 
 
 async def test_digits_come_by_rtp_too_and_are_not_doubled(house: House, caller: SipCaller) -> None:
