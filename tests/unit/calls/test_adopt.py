@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from dialroom.calls import journal
 from dialroom.calls.adopt import events_seen, instance_seen
 from dialroom.calls.resume import Resume, decode_resume, encode_resume
 from dialroom.core.ending import Ending
@@ -202,6 +205,16 @@ async def test_each_request_of_ours_is_stored_so_that_the_next_process_goes_on_c
     before = stored(house).sip
     house.media.raise_event(LegSilent(leg=leg, silence=20_000))
     await until(lambda: stored(house).sip != before)
+
+
+async def test_an_ack_is_stored_so_that_the_next_process_does_not_wait_for_it(
+    house: House, caller: SipCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "ACKNOWLEDGED_WITHIN", 0.01)
+    caller.dial(house.port)
+    await caller.answered()
+    await until(lambda: house.calls.resumes and stored(house).sip.unacknowledged is None)
+    assert house.record.steps[-1].what == "code_asked", "no later step was needed"
 
 
 async def test_a_leg_that_belongs_to_no_call_is_closed(house: House) -> None:

@@ -174,6 +174,7 @@ async def test_a_leg_the_media_plane_gave_up_ends_its_call_only(house: House, ca
     await caller.hears(Ended)
     record = await house.recorded(lambda each: each.state == "ended")
     assert record.ending == Ending("failed", "media_lost", 200, "server")
+    assert [step.detail for step in record.steps if step.what == "media_ended"] == ["internal"]
 
 
 async def test_media_from_a_stranger_is_noted(house: House, caller: SipCaller) -> None:
