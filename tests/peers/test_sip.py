@@ -49,6 +49,18 @@ def test_an_invite_without_offer_gets_ours_and_the_answer_in_the_ack(server: Dia
     assert server.ended_call()["codec"] == "PCMU"
 
 
+def test_opus_is_sent_as_the_phone_asks_for_it(server: DialroomServer) -> None:
+    with listening() as listener:
+        offer = sdp(listener.getsockname()[1]).replace("RTP/AVP 0 ", "RTP/AVP 111 ")
+        asked = "a=rtpmap:111 opus/48000/2\na=fmtp:111 maxaveragebitrate=12000;cbr=1"
+        scenario = Scenario().invite(offer.replace("a=rtpmap:0 PCMU/8000", asked)).answered().stand().bye()
+        with scenario.running(server.sip_port) as call:
+            lengths = {len(listener.recv(2048)) for _ in range(50)}
+            assert lengths == {12 + 30}, "12,000 bits a second are 30 bytes in 20 ms"
+            call.go_on()
+    assert server.ended_call()["codec"] == "opus"
+
+
 def test_a_peer_that_requires_100rel_is_served(server: DialroomServer) -> None:
     Scenario().invite(sdp(), {"Require": "100rel"}).answered().pause(200).bye().run(server.sip_port)
     assert server.ended_call()["ending"]["result"] == "completed"
