@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -16,6 +17,7 @@ from dialroom.media.protocol import (
     JoinPeer,
     OpenPeer,
     PeerEnded,
+    PeerState,
     RestartPeer,
     Slot,
     SlotsChanged,
@@ -209,6 +211,38 @@ async def test_a_moved_browser_that_never_comes_does_not_keep_the_seat(house: Ho
         assert old["error"]["code"] == "not_found"
         assert (await Guest(c).request("join", token=told["token"]))["type"] == "ok"
         assert (await house.api.get(seat)).json()["connected"] is True
+
+
+@pytest.mark.parametrize("stumbles", [False, True])
+async def test_a_browser_that_resumes_at_a_restarted_server_keeps_its_media(
+    house: House, monkeypatch: pytest.MonkeyPatch, stumbles: bool
+) -> None:
+    room = await house.room()
+    async with house.socket() as a, house.socket() as b:
+        ada, ben = Guest(a), Guest(b)
+        await ada.request("join", token=await house.token(room["id"], name="Ada"))
+        joined = await ben.request("join", token=await house.token(room["id"], name="Ben"))
+        await ben.request("offer", **OFFER)
+        await b.close()
+        while (await ada.event("participant.updated"))["participant"]["connected"]:
+            pass
+        peer, me = house.media.sent(OpenPeer)[-1].peer, joined["participant"]["id"]
+        house.sockets._connections.clear()  # what a new process knows: nothing but the peers it found
+        house.sockets.adopt([PeerState(peer=peer, tag=me, connected=True)])
+        if stumbles:
+            with monkeypatch.context() as patch:
+                patch.setattr(house.services.numbers, "list", AsyncMock(side_effect=StoreUnavailable))
+                async with house.socket() as early:
+                    refused = await Guest(early).request("resume", resume_token=joined["resume_token"])
+                    assert refused["error"]["code"] == "store_unavailable"
+        async with house.socket() as again:
+            ben = Guest(again)
+            resumed = await ben.request("resume", resume_token=joined["resume_token"])
+            assert (resumed["type"], resumed["resumed"]) == ("ok", True), resumed
+            await ben.request("ping")
+            # It may have been muted meanwhile.
+            assert house.media.sent(BlockTrack)[-1].peer == peer
+    assert house.media.sent(ClosePeer) == []
 
 
 async def test_the_end_of_the_old_socket_does_not_disturb_the_one_that_resumed(

@@ -101,12 +101,9 @@ class RoomSockets:
             connection.socket.close(1000)
             connection.socket = None
         participant = self._meetings.attach(participant_id, connection)
-        orphan = self._orphans.pop(participant_id, None)
-        if orphan is not None:
-            connection.take_peer(orphan.peer)
-            await connection.put_right()
+        seated = await self._seat(connection, participant, socket, resumed=True)
         _log.info("participant.resumed", participant=participant_id, session=participant.session)
-        return await self._seat(connection, participant, socket, resumed=True)
+        return seated
 
     async def socket_lost(self, connection: BrowserConnection, socket: Socket) -> None:
         """The socket is gone without a leave: the participant may resume for a while."""
@@ -158,6 +155,9 @@ class RoomSockets:
         connection.seat(participant, seen)
         connection.socket = socket
         self._connections[participant.id] = connection
+        if resumed and (orphan := self._orphans.pop(participant.id, None)) is not None:
+            connection.take_peer(orphan.peer)
+            self._tasks.start(connection.put_right())
         room = self._meetings.room_of(participant.session)
         fields = {
             "participant": participant_seen(participant),
