@@ -16,7 +16,7 @@ import structlog
 
 from dialroom.calls.events import call_event
 from dialroom.calls.ports import CallStore
-from dialroom.calls.record import CallRecord, as_logged
+from dialroom.calls.record import CallRecord
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
 from dialroom.core.ending import Ending
@@ -202,7 +202,7 @@ class CallJournal:
 
 def _whence(record: CallRecord) -> dict[str, str]:
     """For the log, where a call is looked for by what was dialled and by where it came from."""
-    return {"to": as_logged(record.to_number), "source": record.source}
+    return {"to": record.to_number, "source": record.source}
 
 
 def _ended(record: CallRecord, ending: Ending, at: datetime, statistics: Statistics | None) -> CallRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -16,11 +15,6 @@ CallState = Literal["received", "answered", "in_room", "ended"]
 
 MAX_STEPS = 300
 """A call that does more (a caller leaning on a key for an hour) keeps its first and its last steps."""
-
-
-def as_logged(dialled: str) -> str:
-    """What was dialled, as it may stand in a log: a one-tap link may have dialled the code with it, behind a comma."""
-    return re.split("[,;]", dialled)[0]
 
 
 @dataclass(frozen=True, slots=True)

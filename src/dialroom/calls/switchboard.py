@@ -21,7 +21,7 @@ from dialroom.calls.limits import Arrival, EntryTones, Lobby, LobbyLimits
 from dialroom.calls.negotiation import MediaSide
 from dialroom.calls.phone_call import PhoneCall
 from dialroom.calls.ports import CallStore
-from dialroom.calls.record import CallRecord, as_logged
+from dialroom.calls.record import CallRecord
 from dialroom.calls.sip_leg import LegParts
 from dialroom.core import metrics
 from dialroom.core.clock import Clock
@@ -43,6 +43,7 @@ from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Gateway, Number
 from dialroom.routing.decide import CallFacts, Decision, JoinRoom, Reject, decide
 from dialroom.routing.gateways import Admitted
+from dialroom.routing.numbers import without_code
 from dialroom.routing.trace import as_seen_by
 from dialroom.sip.facts import RequestFacts
 
@@ -131,7 +132,7 @@ class Switchboard:
             await self._take_or_refuse(invite)
         except StoreUnavailable:
             facts, reason = invite.facts, "store_unavailable"
-            to = as_logged(facts.request_user)
+            to = without_code(facts.request_user)
             _log.error("call.refused", sip_call_id=invite.call_id, reason=reason, to=to, source=facts.source_host)
             metrics.CALLS.labels("inbound", "rejected", reason).inc()
             invite.reject(503, None, RETRY_AFTER)
@@ -243,13 +244,14 @@ class Switchboard:
         region = owner.region if owner else None
         user, name = identity_of(facts, trusted=owner is not None)
         organisation = number.organisation if number else owner.organisation if owner else self.desk.house
-        dialled = number.number if number else number_from_sip_user(facts.request_user, region)
+        asked = without_code(facts.request_user)
+        dialled = number.number if number else number_from_sip_user(asked, region)
         return CallRecord(
             id=new_id("call"),
             organisation=organisation,
             direction="inbound",
             from_number=caller_number(user, region),
-            to_number=dialled or facts.request_user,
+            to_number=dialled or asked,
             from_uri=facts.from_uri,
             to_uri=facts.to_uri,
             source=f"{facts.transport}:{facts.source_host}:{facts.source_port}",

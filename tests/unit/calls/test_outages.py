@@ -14,7 +14,7 @@ from dialroom.core.metrics import REGISTRY
 from dialroom.media.protocol import Command, JoinLeg, LeaveLeg, OpenBridge
 from dialroom.sip.session.events import Ended, Failed
 
-from .switchboard_room import CODE, House, SipCaller, until
+from .switchboard_room import CODE, OUR_NUMBER, House, SipCaller, until
 
 
 async def in_the_room(house: House, caller: SipCaller) -> tuple[str, str]:
@@ -36,12 +36,12 @@ async def test_no_call_is_taken_without_a_database(house: House, caller: SipCall
     counted = {"direction": "inbound", "result": "rejected", "reason": "store_unavailable"}
     before = REGISTRY.get_sample_value("dialroom_calls_total", counted) or 0
     with capture_logs() as logged:
-        caller.dial(house.port)
+        caller.dial(house.port, user=f"{OUR_NUMBER},,{CODE}")
         assert (await caller.hears(Failed)).status == 503
     assert house.media.legs == {}
     (refused,) = (each for each in logged if each["event"] == "call.refused")
     assert (refused["reason"], refused["source"]) == ("store_unavailable", "127.0.0.1")
-    assert refused["to"]
+    assert refused["to"] == OUR_NUMBER
     assert REGISTRY.get_sample_value("dialroom_calls_total", counted) == before + 1
 
 

@@ -27,6 +27,15 @@ async def test_an_unknown_number_is_refused_with_its_reason_on_record(house: Hou
     assert house.calls.told == ["call.refused"]
 
 
+async def test_a_code_dialled_behind_a_refused_number_is_not_taken_for_a_part_of_it(
+    house: House, caller: SipCaller
+) -> None:
+    caller.dial(house.port, user=f"+4930123456,,{CODE}%23")
+    assert (await caller.hears(Failed)).status == 404
+    record = await house.recorded(lambda each: each.state == "ended")
+    assert record.to_number == "+4930123456"
+
+
 async def test_a_stranger_gets_403_and_a_record(house: House, caller: SipCaller) -> None:
     await house.stop()
     house.allowed = [ip_network("192.0.2.0/24")]
