@@ -1,9 +1,10 @@
 """Wrong codes and PINs: counted where a guesser could hide, slowed down, then turned away.
 
-A try counts against each of its scopes: its caller, its address unless a gateway's (which brings everybody), and for a
-code the number that was dialled and the organisation, for a PIN the room. A counter is a leaky bucket: each wrong try
-adds one, and what a full one holds drains within an hour. Below `slow_from` nothing happens; up to `blocked_from` each
-further try waits longer; a full counter takes the next try when one has drained, which is seconds for what many share.
+A try counts against each of its scopes: its caller, its address unless a gateway's or this machine's (which bring
+everybody), and for a code the number that was dialled and the organisation, for a PIN the room. A counter is a leaky
+bucket: each wrong try adds one, and what a full one holds drains within an hour. Below `slow_from` nothing happens; up
+to `blocked_from` each further try waits longer; a full counter takes the next try when one has drained, which is
+seconds for what many share.
 
 What many share is counted apart for regulars, callers who have been in a room of the organisation lately: whoever
 changes their caller ID with each call, as a guesser has to, fills what strangers share and keeps no regular out.
@@ -243,8 +244,8 @@ def _scopes(guesser: Guesser) -> list[tuple[Scope, str]]:
     scopes: list[tuple[Scope, str]] = []
     if guesser.caller is not None:
         scopes.append(("caller", guesser.caller))
-    if guesser.gateway is None:
-        scopes.append(("source", crowd_name(guesser.source) or guesser.source))
+    if guesser.gateway is None and (line := crowd_name(guesser.source)) is not None:
+        scopes.append(("source", line))
     if guesser.room is not None:
         return [*scopes, ("room", guesser.room)]
     return [*scopes, ("number", guesser.number), ("organisation", "")]
