@@ -33,8 +33,8 @@ class OpusFormat(msgspec.Struct, frozen=True):
 
 
 def parse_opus(fmtp: str) -> OpusFormat:
-    """The parameters in an fmtp value. A number out of its range counts as the nearest in it, one that is none not at
-    all; flags are set by 1 alone."""
+    """The parameters in an fmtp value. A number out of its range, or that is none, does not count: those of
+    `maxaveragebitrate` "SHOULD be ignored". Flags are set by 1 alone."""
     said: dict[str, str] = {}
     for part in fmtp.split(";"):
         name, _, value = part.partition("=")
@@ -49,6 +49,6 @@ def parse_opus(fmtp: str) -> OpusFormat:
 
 
 def _number(text: str | None, least: int, most: int) -> int:
-    if text is None or _NUMBER.fullmatch(text) is None:
+    if text is None or _NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
         return most
-    return max(least, min(most, int(text)))
+    return int(text)

@@ -21,9 +21,10 @@ def test_everything_that_is_asked_is_read() -> None:
 @pytest.mark.parametrize(
     ("said", "bitrate"),
     [
-        ("0", 6_000),
-        ("5999", 6_000),
+        ("0", 510_000),
+        ("5999", 510_000),
         ("6000", 6_000),
+        ("509999", 509_999),
         ("510000", 510_000),
         ("999999999", 510_000),
         ("9999999999", 510_000),
@@ -33,7 +34,7 @@ def test_everything_that_is_asked_is_read() -> None:
         ("20k", 510_000),
     ],
 )
-def test_a_bit_rate_is_kept_within_what_opus_can(said: str, bitrate: int) -> None:
+def test_a_bit_rate_that_opus_does_not_have_is_ignored(said: str, bitrate: int) -> None:
     assert parse_opus(f"maxaveragebitrate={said}").maxaveragebitrate == bitrate
 
 
@@ -41,8 +42,9 @@ def test_a_flag_is_set_by_one_alone() -> None:
     assert parse_opus("useinbandfec=0;usedtx;cbr=true") == OpusFormat()
 
 
-def test_a_playback_rate_is_kept_within_what_the_rfc_allows() -> None:
-    assert parse_opus("maxplaybackrate=4000").maxplaybackrate == 8_000
+def test_a_playback_rate_that_the_rfc_does_not_allow_is_ignored() -> None:
+    assert parse_opus("maxplaybackrate=4000").maxplaybackrate == 48_000
+    assert parse_opus("maxplaybackrate=8000").maxplaybackrate == 8_000
     assert parse_opus("maxplaybackrate=96000").maxplaybackrate == 48_000
 
 
