@@ -19,7 +19,7 @@ _ROUTE_SECONDS = 5.0
 
 
 class UdpTransport(asyncio.DatagramProtocol):
-    """One bound datagram socket; one of IPv6 carries IPv4, too."""
+    """One bound datagram socket; one for all addresses of IPv6 carries IPv4, too."""
 
     def __init__(self, receive: Receiver) -> None:
         self._receive = receive
@@ -27,6 +27,7 @@ class UdpTransport(asyncio.DatagramProtocol):
         self._closed = asyncio.Event()
         self.port = 0
         self.family = socket.AF_INET
+        self._both = False
 
     @classmethod
     async def bind(cls, host: str, port: int, receive: Receiver) -> UdpTransport:
@@ -45,6 +46,7 @@ class UdpTransport(asyncio.DatagramProtocol):
             raise
         self = cls(receive)
         self.family = family
+        self._both = literal is not None and family == socket.AF_INET6 and literal.is_unspecified
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
         self.port = int(bound.getsockname()[1])
         return self
@@ -64,10 +66,11 @@ class UdpTransport(asyncio.DatagramProtocol):
     def send(self, data: bytes, target: Address) -> bool:
         """Send a datagram; False when it cannot even leave (wrong family, socket closed)."""
         literal = ip_literal(target.host)
-        version = literal.version if literal is not None else 4
-        if self._transport is None or self._transport.is_closing() or (version, self.family) == (6, socket.AF_INET):
+        family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
+        fits = family == self.family or (self._both and family == socket.AF_INET)
+        if self._transport is None or self._transport.is_closing() or not fits:
             return False
-        host = f"::ffff:{target.host}" if (version, self.family) == (4, socket.AF_INET6) else target.host
+        host = target.host if family == self.family else f"::ffff:{target.host}"
         self._transport.sendto(data, (host, target.port))
         return True
 
