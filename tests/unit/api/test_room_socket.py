@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dialroom.api.room_socket.connection import BrowserConnection, Socket
 from dialroom.api.room_socket.messages import encode
 from dialroom.api.room_socket.socket import QueuedSocket
 from dialroom.core.errors import StoreUnavailable
@@ -261,6 +262,56 @@ async def test_the_end_of_the_old_socket_does_not_disturb_the_one_that_resumed(
         monkeypatch.setattr(house.store.numbers, "list", slow)
         await Guest(b).request("resume", resume_token=joined["resume_token"])
         assert house.services.meetings.participant(joined["participant"]["id"]).connected
+
+
+@pytest.mark.parametrize("comes_through", [True, False])
+async def test_a_resume_that_the_browser_gave_up_waiting_for_does_not_cost_it_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch, comes_through: bool
+) -> None:
+    lost: asyncio.Queue[None] = asyncio.Queue()
+    asked: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+    socket_lost, numbers = house.sockets.socket_lost, house.store.numbers.list
+
+    async def seen(connection: BrowserConnection, socket: Socket) -> None:
+        await socket_lost(connection, socket)
+        lost.put_nowait(None)
+
+    async def slow(organisation: str) -> tuple[Number, ...]:
+        answered = asyncio.get_running_loop().create_future()
+        asked.put_nowait(answered)
+        await answered
+        return await numbers(organisation)
+
+    room = await house.room()
+    monkeypatch.setattr(house.sockets, "socket_lost", seen)
+    async with house.socket() as a:
+        joined = await Guest(a).request("join", token=await house.token(room["id"]))
+        await Guest(a).request("offer", **OFFER)
+    await lost.get()
+    peer, me = house.media.sent(OpenPeer)[-1].peer, joined["participant"]["id"]
+    house.sockets._connections.clear()  # what a new process knows: nothing but the peers it found
+    house.sockets.adopt([PeerState(peer=peer, tag=me, connected=True)])
+    monkeypatch.setattr(house.store.numbers, "list", slow)
+    async with house.socket() as given_up, house.socket() as next_one:
+        first = asyncio.create_task(Guest(given_up).request("resume", resume_token=joined["resume_token"]))
+        first_asks = await asked.get()
+        second = asyncio.create_task(Guest(next_one).request("resume", resume_token=joined["resume_token"]))
+        second_asks = await asked.get()
+        if comes_through:
+            first_asks.set_result(None)
+            assert (await first)["type"] == "ok"
+            second_asks.set_result(None)
+            resumed = await second
+            await given_up.close()
+            await lost.get()
+        else:
+            second_asks.set_result(None)
+            resumed = await second
+            first_asks.set_exception(StoreUnavailable())
+            assert (await first)["type"] == "error"
+        assert resumed["resumed"] is True
+        assert house.services.meetings.participant(me).connected
+    assert house.media.sent(ClosePeer) == []
 
 
 async def test_a_browser_removed_while_it_joins_does_not_listen_on(

@@ -138,6 +138,10 @@ class RoomSockets:
             return False
         return True
 
+    def _has_socket(self, participant_id: str) -> bool:
+        connection = self._connections.get(participant_id)
+        return connection is not None and connection.socket is not None
+
     async def _seat(
         self, connection: BrowserConnection, participant: Participant, socket: Socket, *, resumed: bool
     ) -> Seated:
@@ -147,10 +151,14 @@ class RoomSockets:
                 participant.organisation, participant.session, participant.id, RESUME_LIFETIME
             )
         except BaseException:
-            if self._is_in(participant.id):  # without a connection: it may try again for a while, then it is lost
+            # Without a socket it may try again for a while, then it is lost.
+            if self._is_in(participant.id) and not self._has_socket(participant.id):
                 await self._meetings.set_connected(participant.id, False)
             raise
         participant = self._meetings.participant(participant.id)  # it may have been removed meanwhile
+        if resumed:  # an earlier try of the same browser may have got through, or come to nothing, meanwhile
+            connection = self._connections.get(participant.id, connection)
+            participant = self._meetings.attach(participant.id, connection)
         seen = partial(room_seen, numbers=numbers, base_url=self._base_url)
         connection.seat(participant, seen)
         connection.socket = socket
