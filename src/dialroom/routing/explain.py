@@ -10,7 +10,7 @@ from dialroom.routing.decide import AskForCode, Decision, JoinRoom, Reject
 from dialroom.routing.gateways import Admission, MustAuthenticate, Stranger, parse_address
 from dialroom.routing.trace import TraceStep, as_seen_by
 from dialroom.sip.errors import SipError
-from dialroom.sip.uri import OtherUri, parse_uri
+from dialroom.sip.uri import parse_uri
 
 Outcome = Literal["ask_for_code", "join_room", "reject", "challenge", "stranger"]
 
@@ -30,10 +30,9 @@ def asked_user(text: str) -> str:
     if not text.lower().startswith(("sip:", "sips:", "tel:")):
         return text
     try:
-        uri = parse_uri(text)
+        return parse_uri(text).username
     except SipError as error:
         raise Invalid(f"{text!r}: {error}.", "Write the number, or sip:1000@example.com.") from error
-    return "" if isinstance(uri, OtherUri) else uri.username
 
 
 def asked_source(text: str) -> str:

@@ -54,7 +54,8 @@ async def test_a_call_to_nobodys_number_would_be_refused_and_the_trace_says_why(
 
 async def test_a_question_about_a_call_may_be_the_uri_that_would_be_dialled(house: House) -> None:
     await house.api.post("/api/numbers", json={"number": "+12025550100"})
-    for to in ("sip:+12025550100@127.0.0.1:5060", "tel:+1-202-555-0100"):
+    far = f"sip:+12025550100@{'sbc.' * 15}example.com;transport=tcp"
+    for to in ("sip:+12025550100@127.0.0.1:5060", "tel:+1-202-555-0100", far):
         explained = await house.api.post("/api/calls/explain", json={"to": to, "from": "sip:anna@pbx.example"})
         assert explained.json()["outcome"] == "ask_for_code", explained.text
     for wrong, field in (({"to": "sip:"}, None), ({"to": "1000", "source": "my.host"}, "body.source")):

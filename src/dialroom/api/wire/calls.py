@@ -81,8 +81,10 @@ class CallGiven(Given):
 class CallQuestion(Taken):
     """A call that might come."""
 
-    to: str = Field(max_length=64, description="Number or SIP user.", examples=["+12025550100"])
-    from_: str = Field(default="", alias="from", max_length=64, examples=["+12025550176"])
+    to: str = Field(
+        max_length=256, description="Number, SIP user, or a `sip:` or `tel:` URI.", examples=["+12025550100"]
+    )
+    from_: str = Field(default="", alias="from", max_length=256, description="Likewise.", examples=["+12025550176"])
     source: str = Field(default="127.0.0.1", max_length=64, description="The address it comes from.")
 
 
