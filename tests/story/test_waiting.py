@@ -92,6 +92,18 @@ async def test_keys_pressed_while_waiting_mean_nothing_in_the_room(scene: StoryS
     assert not call.phone.is_muted
 
 
+async def test_keys_pressed_while_waiting_mean_nothing_in_a_room_that_opened_during_a_restart(scene: StorySet) -> None:
+    room = await scene.room(starts_with="host")
+    await scene.browser_joins(room, role="host")
+    call = scene.call(stage=Waiting(room=room.id, until=at(30)))
+    call.phone.press("*6")
+    await call.phone.hears("others_one")
+    call.phone.press("*8")
+    await call.phone.hears("people_before")
+    assert "muted" not in call.phone.prompts
+    assert not call.phone.is_muted
+
+
 async def test_hanging_up_while_waiting_leaves_nobody(scene: StorySet) -> None:
     room = await scene.room(starts_with="host")
     call = scene.call()

@@ -20,7 +20,7 @@ from dialroom.calls.record import CallRecord
 from dialroom.calls.resume import Resume, decode_resume
 from dialroom.calls.switchboard import Switchboard
 from dialroom.core.ending import Ending
-from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Stage
+from dialroom.flows.stages import AskingCode, AskingPin, InRoom, Stage, Waiting
 from dialroom.media.plane import MediaError
 from dialroom.media.protocol import JoinLeg, LegState, OpenBridge, Snapshot
 from dialroom.net.sip_server import InviteSession, SipServer
@@ -121,12 +121,12 @@ class Adoption:
         journal = CallJournal(record, self._desk.calls, self._desk.clock, stage)
         side = MediaSide.restored(resume.side, peer=invite.facts.source_host)
         call = self._switchboard.phone_call(invite, journal, number, resume.straight_into, leg.leg, side)
-        asking = isinstance(stage, AskingCode | AskingPin)
+        at_the_door = isinstance(stage, AskingCode | AskingPin | Waiting)
         call.leg.resumed(
             bridge=leg.bridge,
             participant=leg.participant,
             playback=leg.playback,
-            last_event=self._last_event if asking else resume.last_event,
+            last_event=self._last_event if at_the_door else resume.last_event,
         )
         await journal.note("taken_up_again", "after a restart of the server")
         return call

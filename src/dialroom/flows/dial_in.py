@@ -94,6 +94,8 @@ async def take_seat(c: Conversation, room: Room, line: RoomLine, stage: Stage) -
     limit = timedelta(seconds=c.settings.wait_limit)
     until = stage.until if isinstance(stage, Waiting) else c.clock.now() + limit
     resumed = isinstance(stage, Waiting)
+    if resumed:
+        c.leg.forget_digits()  # the room may be open by now
     while True:
         try:
             return await through_outage(c, partial(c.meetings.enter, room, c.caller.newcomer(), line))

@@ -12,6 +12,7 @@ from dialroom.calls.resume import Resume, decode_resume, encode_resume
 from dialroom.core.ending import Ending
 from dialroom.flows.stages import AskingCode, InRoom, Waiting
 from dialroom.media.protocol import DigitReceived, JoinLeg, LegSilent, Play, StopPlayback
+from dialroom.rooms.directory import Rooms
 from dialroom.sip.session.events import Ended
 
 from .memory_calls import call_record
@@ -270,3 +271,24 @@ async def test_keys_forgotten_when_the_waiting_was_over_are_not_told_again(house
     await house.recorded(lambda each: each.state == "in_room")
     assert len(house.media.sent(StopPlayback)) == 1, "the music is over"
     assert stored(house).last_event >= pressed
+
+
+async def test_keys_pressed_while_waiting_are_not_acted_upon_in_a_room_that_opened_during_the_restart(
+    house: House, caller: SipCaller
+) -> None:
+    room = await house.room(starts_with="host")
+    caller.dial(house.port)
+    await caller.answered()
+    (leg,) = house.media.legs
+    house.media.press(leg, CODE)
+    await until(lambda: isinstance(stored(house).stage, Waiting))
+    await house.hand_over()
+    before = house.media.last_event
+    house.media.press(leg, "*6")
+    await Rooms(house.room_store, house.clock).change("org_a", room.id, starts_with="anyone")
+    assert await house.start() == 1
+    await house.recorded(lambda each: each.state == "in_room")
+    tell_again(house, leg, "*6", before)
+    house.media.press(leg, "*8")
+    await until(lambda: "en/only_you@0" in house.media.clips_played(leg))
+    assert not house.media.legs[leg].muted
