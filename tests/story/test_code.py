@@ -105,6 +105,18 @@ async def test_a_code_that_was_tried_before_hanging_up_is_a_wrong_guess(
     assert (scene.guesses.wrongs, scene.guesses.unsettled) == (wrongs, 0)
 
 
+async def test_a_code_that_was_being_typed_when_the_process_hands_over_is_no_wrong_guess(scene: StorySet) -> None:
+    await scene.room()
+    call = scene.call()
+    call.phone.press(CODE[:6])
+    await asyncio.sleep(0.1)
+    assert scene.guesses.begun == 1
+    call.phone.handed_over = True
+    call.flow.cancel()
+    await asyncio.wait({call.flow})
+    assert (scene.guesses.wrongs, scene.guesses.unsettled) == (0, 0)
+
+
 async def test_a_wrong_code_is_said_so_and_asked_again(scene: StorySet) -> None:
     await scene.room()
     call = scene.call()

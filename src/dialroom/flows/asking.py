@@ -71,6 +71,12 @@ class Glimpse:
         await attempt.wrong()
         return None
 
+    async def take_back(self) -> None:
+        """Nothing was tried: the caller will be asked again by the next process, and never knew that we looked."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            await attempt.right()
+
 
 async def ask_for_code(c: Conversation, tries: Tries, prompt: list[PlayItem]) -> Room:
     """Asks until a code is right. Raises `TurnedAwayError` after too many wrong or empty answers."""
@@ -158,7 +164,7 @@ async def _entered(c: Conversation, prompt: list[PlayItem], glimpse: Glimpse | N
             c.leg, prompt, first_digit=times.first_digit, pause=times.pause, complete=glimpse.complete
         )
     except BaseException:  # the caller hangs up, among others
-        await glimpse.attempt("")
+        await (glimpse.take_back() if c.leg.handed_over else glimpse.attempt(""))
         raise
     return entered, await glimpse.attempt(entered)
 
