@@ -91,6 +91,7 @@ class MediaSide:
     def answer(self, offer: bytes) -> bytes:
         """Our answer. Raises `NoCommonMediaError`; what was agreed before then still holds."""
         negotiated = _refused_if_impossible(lambda: make_answer(offer, self._local()))
+        self._check_family(negotiated.media)
         self._change(local=negotiated.sdp, offered=False, agreed=negotiated.media)
         return negotiated.sdp
 
@@ -106,7 +107,9 @@ class MediaSide:
         if offer is None or not self.state.offered:
             return
         self._change(offered=False)
-        self._change(agreed=_refused_if_impossible(lambda: accept_answer(offer, answer)))
+        agreed = _refused_if_impossible(lambda: accept_answer(offer, answer))
+        self._check_family(agreed)
+        self._change(agreed=agreed)
 
     def difference(self, before: MediaDescription | None) -> str:
         """What has changed since, in words; empty if nothing."""
@@ -124,6 +127,14 @@ class MediaSide:
             f"direction {now.direction}": changed.direction and not (changed.held or changed.resumed),
         }
         return ", ".join(word for word, holds in words.items() if holds)
+
+    def _check_family(self, agreed: MediaDescription) -> None:
+        """Media by IPv6 alone reaches no IPv4 address, nor ours it: the call would be answered and stay silent."""
+        ours, theirs = parse_address(self.state.address), parse_address(self._reachable(agreed.address))
+        if ours is None or theirs is None or theirs.is_unspecified:
+            return
+        if (ours.version, theirs.version) == (4, 6):
+            raise NoCommonMediaError("its media has an IPv6 address only, and ours an IPv4 address only")
 
     def _local(self) -> LocalMedia:
         state = self.state

@@ -63,6 +63,28 @@ def test_a_media_process_elsewhere_says_its_own_address() -> None:
     assert b"c=IN IP4 203.0.113.5" in ours.answer(OFFER)
 
 
+IPV6_OFFER = OFFER.replace(b"c=IN IP4 192.0.2.9", b"c=IN IP6 2001:db8::9")
+
+
+@pytest.mark.parametrize("ours_offers", [False, True])
+def test_media_by_ipv6_alone_is_refused_by_who_has_ipv4_alone(ours_offers: bool) -> None:
+    ours = side()
+    ours.answer(OFFER)
+    agreed = ours.state.agreed
+    if ours_offers:
+        ours.offer()
+    take = ours.answered if ours_offers else ours.answer
+    with pytest.raises(NoCommonMediaError, match="IPv6"):
+        take(IPV6_OFFER)
+    assert ours.state.agreed == agreed
+
+
+def test_media_by_ipv6_is_taken_by_who_has_an_ipv6_address() -> None:
+    ours = MediaSide("2001:db8::1", peer="2001:db8::7")
+    ours.opened("10.0.0.1", 20000)
+    assert b"c=IN IP6 2001:db8::1" in ours.answer(IPV6_OFFER)
+
+
 def test_a_peer_that_names_its_host_is_reached_where_its_signalling_comes_from() -> None:
     ours = side()
     ours.answer(OFFER.replace(b"c=IN IP4 192.0.2.9", b"c=IN IP4 phone.example.com"))
