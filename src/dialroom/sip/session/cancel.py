@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dialroom.sip.errors import LocalError
 from dialroom.sip.message import Request
-from dialroom.sip.session import bye
+from dialroom.sip.session import bye, reinvite
 from dialroom.sip.session.context import ServerHandle
 from dialroom.sip.session.events import Cancelled, Ended
 from dialroom.sip.session.pending import SessionTimer
@@ -60,3 +60,4 @@ def receive(session: Session, transaction: ServerHandle, request: Request, now: 
     elif session.offer is not None and session.offer.transaction is transaction:
         session.offer = None
         session.respond(transaction, 487, now)
+        reinvite.next_in_turn(session, now)

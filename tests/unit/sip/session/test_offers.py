@@ -97,19 +97,30 @@ def test_a_reinvite_during_another_waits_its_turn() -> None:
     assert pair.bob.of(callee)[-1] == Offer(b"v=0\r\no=third\r\n", "INVITE")
 
 
+def give_up_reinvite(pair: Pair) -> None:
+    handle = list(pair.alice.endpoint._transactions.clients.values())[-1]
+    pair.alice.endpoint.cancel(handle, None, pair.now)
+    pair.run(1)
+
+
 def test_a_cancelled_reinvite_leaves_the_call_up() -> None:
     pair, caller, callee = connected()
     caller.reinvite(OTHER, pair.now)
     pair.run(1)
-    assert caller.reinviting is not None
-    assert caller.reinviting.pending is not None
-    handle = list(pair.alice.endpoint._transactions.clients.values())[-1]
-    pair.alice.endpoint.cancel(handle, None, pair.now)
-    pair.run(1)
+    give_up_reinvite(pair)
     assert pair.sent("487 INVITE")
     assert callee.offer is None
     assert callee.phase is Phase.ESTABLISHED
     assert pair.alice.of(caller)[-1] == OfferRejected(487, "Request Terminated")
+
+
+def test_a_change_of_ours_that_waited_for_one_that_was_cancelled_is_sent_then() -> None:
+    pair, caller, callee = connected()
+    caller.reinvite(b"v=0\r\no=theirs\r\n", pair.now)
+    pair.run(1)
+    callee.reinvite(OTHER, pair.now)
+    give_up_reinvite(pair)
+    assert pair.alice.of(caller)[-1] == Offer(OTHER, "INVITE")
 
 
 def test_update_changes_the_session_without_an_ack() -> None:
