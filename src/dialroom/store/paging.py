@@ -13,10 +13,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, Table, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from dialroom.core.errors import InvalidCursor
 from dialroom.core.paging import Page, Position, clamp_limit, decode_cursor, encode_cursor
 from dialroom.store.tables import micros, moment
 
 T = TypeVar("T")
+
+_MOST_DIGITS = 18
+"""Of a number that surely fits into a database's eight bytes."""
 
 
 def read_page(
@@ -34,18 +38,27 @@ def read_page(
     """
     position = decode_cursor(cursor)
     size = clamp_limit(limit)
-    found: dict[str, Row[Any]] = {}
+    found: dict[Any, Row[Any]] = {}
     for each in (query,) if isinstance(query, Select) else query:
         if position is not None:
-            each = each.where(tuple_(at, id_) < tuple_(micros(position.at), position.id))
+            each = each.where(tuple_(at, id_) < tuple_(micros(position.at), _key(id_, position.id)))
         rows = connection.execute(each.order_by(at.desc(), id_.desc()).limit(size + 1)).all()
         found.update((row._mapping[id_], row) for row in rows)
     rows = sorted(found.values(), key=lambda row: (row._mapping[at], row._mapping[id_]), reverse=True)
     more = len(rows) > size
     rows = rows[:size]
     last = rows[-1]._mapping if more else None
-    next_cursor = encode_cursor(Position(moment(last[at]), last[id_])) if last is not None else None
+    next_cursor = encode_cursor(Position(moment(last[at]), str(last[id_]))) if last is not None else None
     return Page(tuple(value(row) for row in rows), next_cursor)
+
+
+def _key(column: Column[Any], text: str) -> Any:
+    """The id in a cursor, as `column` holds it. Raises InvalidCursor for one of another list."""
+    if column.type.python_type is not int:
+        return text
+    if not (text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise InvalidCursor
+    return int(text)
 
 
 def upserting(connection: Connection, table: Table) -> Any:

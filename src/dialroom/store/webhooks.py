@@ -229,14 +229,17 @@ class SqlWebhooks:
             lambda c: read_page(c, query, deliveries.c.created_at, deliveries.c.id, cursor, limit, _delivery)
         )
 
-    async def attempts(self, organisation: str, delivery: str) -> tuple[Attempt, ...]:
+    async def page_attempts(
+        self, organisation: str, delivery: str, cursor: str | None, limit: int | None
+    ) -> Page[Attempt]:
         known = select(deliveries.c.id).where(deliveries.c.organisation == organisation, deliveries.c.id == delivery)
         query = select(delivery_attempts).where(delivery_attempts.c.delivery == delivery)
 
-        def work(connection: Connection) -> tuple[Attempt, ...]:
+        def work(connection: Connection) -> Page[Attempt]:
             if connection.execute(known).one_or_none() is None:
                 raise NotFound(f"There is no delivery {delivery!r}.")
-            return tuple(_attempt(row) for row in connection.execute(query.order_by(delivery_attempts.c.sequence)))
+            at, sequence = delivery_attempts.c.at, delivery_attempts.c.sequence
+            return read_page(connection, query, at, sequence, cursor, limit, _attempt)
 
         return await self._database.read(work)
 

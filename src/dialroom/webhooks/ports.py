@@ -67,8 +67,11 @@ class OutboxStore(Protocol):
         limit: int | None = None,
     ) -> Page[Delivery]: ...
 
-    async def attempts(self, organisation: str, delivery: str) -> tuple[Attempt, ...]:
-        """Oldest first. Raises NotFound."""
+    async def page_attempts(
+        self, organisation: str, delivery: str, cursor: str | None, limit: int | None
+    ) -> Page[Attempt]:
+        """Newest first. Raises NotFound, InvalidCursor."""
+        ...
 
     async def find_event(self, organisation: str, event: str) -> Event | None: ...
 

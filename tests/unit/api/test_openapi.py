@@ -51,6 +51,21 @@ async def test_whatever_takes_an_idempotency_key_may_answer_that_it_was_used(hou
     assert all("409" in each["responses"] for each in creates)
 
 
+async def test_every_list_comes_in_pages(house: House) -> None:
+    document = (await house.api.get("/api/openapi.json")).json()
+    given = {
+        path: methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for path, methods in document["paths"].items()
+        if "get" in methods
+    }
+    assert [path for path, schema in given.items() if schema.get("type") == "array"] == []
+    pages = [path for path, schema in given.items() if "/PageOf_" in schema.get("$ref", "")]
+    assert len(pages) > 8
+    for path in pages:
+        asked = {each["name"] for each in document["paths"][path]["get"]["parameters"]}
+        assert {"cursor", "limit"} <= asked, path
+
+
 async def test_values_carry_examples(house: House) -> None:
     schemas = (await house.api.get("/api/openapi.json")).json()["components"]["schemas"]
     for name in (

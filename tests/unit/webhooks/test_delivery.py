@@ -90,7 +90,7 @@ class Outbox:
         return [
             attempt
             for each in await self.deliveries()
-            for attempt in await self._store.webhooks.attempts(self._organisation, each.id)
+            for attempt in (await self._store.webhooks.page_attempts(self._organisation, each.id, None, None)).items
         ]
 
     async def until_states(self, *states: str) -> tuple[Delivery, ...]:
@@ -515,7 +515,7 @@ async def test_nobody_touches_anothers_endpoints_events_or_deliveries(
         endpoints.delete(theirs.id, endpoint.id),
         endpoints.replay(theirs.id, event.id),
         endpoints.replay_dead(theirs.id, endpoint.id),
-        store.webhooks.attempts(theirs.id, delivery.id),
+        store.webhooks.page_attempts(theirs.id, delivery.id, None, None),
     ):
         with pytest.raises(NotFound):
             await ask

@@ -102,10 +102,11 @@ async def list_deliveries(
     return PageOf(items=[DeliveryGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/deliveries/{delivery}/attempts", responses=responses(404))
-async def list_attempts(delivery: str, context: Context, tenant: Tenant) -> list[AttemptGiven]:
-    """Every request of a delivery and what the receiver answered, oldest first."""
-    return [AttemptGiven.model_validate(each) for each in await context.outbox.attempts(tenant, delivery)]
+@router.get("/deliveries/{delivery}/attempts", responses=responses(400, 404))
+async def list_attempts(delivery: str, context: Context, tenant: Tenant, asked: Asked) -> PageOf[AttemptGiven]:
+    """The requests of a delivery and what the receiver answered, newest first."""
+    page = await context.outbox.page_attempts(tenant, delivery, asked.cursor, asked.limit)
+    return PageOf(items=[AttemptGiven.model_validate(each) for each in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/events", responses=responses(400))
