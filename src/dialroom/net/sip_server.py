@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -254,10 +253,8 @@ class SipServer:
         except (OSError, UnicodeError):
             self._failed(send)
             return
-        family = self._udp.family if self._udp is not None else 0
-        chosen = next((entry for entry in found if entry[0] == family), None)
-        if chosen is None and family == socket.AF_INET6:
-            chosen = next(iter(found), None)
+        # The system puts first what it can reach best (RFC 6724).
+        chosen = next((entry for entry in found if self._udp is not None and self._udp.carries(entry[0])), None)
         if chosen is None:
             self._failed(send)
             return

@@ -26,7 +26,7 @@ class UdpTransport(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._closed = asyncio.Event()
         self.port = 0
-        self.family = socket.AF_INET
+        self._family = socket.AF_INET
         self._both = False
 
     @classmethod
@@ -45,7 +45,7 @@ class UdpTransport(asyncio.DatagramProtocol):
             bound.close()
             raise
         self = cls(receive)
-        self.family = family
+        self._family = family
         self._both = literal is not None and family == socket.AF_INET6 and literal.is_unspecified
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
         self.port = int(bound.getsockname()[1])
@@ -63,14 +63,17 @@ class UdpTransport(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """asyncio: an ICMP error for something sent earlier; which one is not told, and the timers will notice."""
 
+    def carries(self, family: int) -> bool:
+        """Whether datagrams to addresses of this family can leave."""
+        return family == self._family or (self._both and family == socket.AF_INET)
+
     def send(self, data: bytes, target: Address) -> bool:
         """Send a datagram; False when it cannot even leave (wrong family, socket closed)."""
         literal = ip_literal(target.host)
         family = socket.AF_INET6 if literal is not None and literal.version == 6 else socket.AF_INET
-        fits = family == self.family or (self._both and family == socket.AF_INET)
-        if self._transport is None or self._transport.is_closing() or not fits:
+        if self._transport is None or self._transport.is_closing() or not self.carries(family):
             return False
-        host = target.host if family == self.family else f"::ffff:{target.host}"
+        host = target.host if family == self._family else f"::ffff:{target.host}"
         self._transport.sendto(data, (host, target.port))
         return True
 

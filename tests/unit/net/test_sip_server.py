@@ -8,12 +8,14 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 
 from dialroom.net import sip_udp
 from dialroom.net.sip_server import InviteSession, SipServer
+from dialroom.sip.address import Address
 from dialroom.sip.admission import Admit, Refuse
 from dialroom.sip.errors import LocalError
 from dialroom.sip.facts import RequestFacts
@@ -125,6 +127,27 @@ async def test_a_restarted_server_goes_on_with_the_call(start: Start, transport:
     caller.bye()
     assert isinstance(await soon(restored.next_event()), Ended)
     await again.server.close()
+
+
+@pytest.mark.parametrize(("ours", "chosen"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+async def test_of_the_addresses_of_a_name_the_first_is_taken_that_can_be_reached(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ours: str, chosen: str
+) -> None:
+    both = [(socket.AF_INET, 0, 0, "", ("127.0.0.1", 5060)), (socket.AF_INET6, 0, 0, "", ("::1", 5060, 0, 0))]
+    sent: asyncio.Queue[Address] = asyncio.Queue()
+    try:
+        alice = await start(ours)
+    except OSError as error:
+        pytest.skip(f"THIS MACHINE HAS NO IPV6: {error}")
+
+    def send(_data: bytes, target: Address) -> bool:
+        sent.put_nowait(target)
+        return True
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", AsyncMock(return_value=both))
+    monkeypatch.setattr(alice.server._udp, "send", send)
+    alice.server.invite(target="sip:1@both.example", from_="sip:a@h", sdp=OFFER)
+    assert (await soon(sent.get())).host == chosen
 
 
 async def test_a_name_is_resolved_and_an_unknown_one_fails_the_call(start: Start) -> None:
