@@ -43,7 +43,6 @@ from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Gateway, Number
 from dialroom.routing.decide import CallFacts, Decision, JoinRoom, Reject, decide
 from dialroom.routing.gateways import Admitted
-from dialroom.routing.numbers import without_code
 from dialroom.routing.trace import as_seen_by
 from dialroom.sip.facts import RequestFacts
 
@@ -132,7 +131,7 @@ class Switchboard:
             await self._take_or_refuse(invite)
         except StoreUnavailable:
             facts, reason = invite.facts, "store_unavailable"
-            to = without_code(facts.request_user)
+            to = facts.request_user
             _log.error("call.refused", sip_call_id=invite.call_id, reason=reason, to=to, source=facts.source_host)
             metrics.CALLS.labels("inbound", "rejected", reason).inc()
             invite.reject(503, None, RETRY_AFTER)
@@ -244,14 +243,13 @@ class Switchboard:
         region = owner.region if owner else None
         user, name = identity_of(facts, trusted=owner is not None)
         organisation = number.organisation if number else owner.organisation if owner else self.desk.house
-        asked = without_code(facts.request_user)
-        dialled = number.number if number else number_from_sip_user(asked, region)
+        dialled = number.number if number else number_from_sip_user(facts.request_user, region)
         return CallRecord(
             id=new_id("call"),
             organisation=organisation,
             direction="inbound",
             from_number=caller_number(user, region),
-            to_number=dialled or asked,
+            to_number=dialled or facts.request_user,
             from_uri=facts.from_uri,
             to_uri=facts.to_uri,
             source=f"{facts.transport}:{facts.source_host}:{facts.source_port}",

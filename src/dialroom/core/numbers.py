@@ -21,6 +21,9 @@ _E164 = re.compile(r"\+[1-9][0-9]{2,14}")
 _EXTENSION = re.compile(
     r"^(?P<number>\+?[0-9 ().\-]{6,}?)\s*(?:;ext=|,+|x|ext\.?|-)\s*(?P<extension>[0-9]{1,10})$", re.I
 )
+_DIALLED_ON = re.compile(r",|;(?=[0-9*#,;]|postd=)", re.I)
+_PAUSE = re.compile(r"(?P<number>\+?[0-9().\- ]{3,})[pw](?=(?:[^0-9]*[0-9]){4})[0-9pw*#]+", re.I)
+"""Telephones write ``p`` for a pause and ``w`` for waiting, as ``,`` and ``;``; fewer than four digits are no code."""
 _NATIONAL_GROUPS = re.compile(r"[0-9]+-[0-9]+-[0-9]+|[0-9]{3}-[0-9]{4}")
 
 
@@ -77,6 +80,14 @@ def number_from_sip_user(user: str, region: str | None = None) -> str | None:
         return national
     international = digits.removeprefix("00")
     return _to_e164("+" + international, None) if len(international) >= 8 else None
+
+
+def without_code(user: str) -> str:
+    """The SIP user (unescaped) that was called, without pauses and what is behind them: a program that is given one of
+    our `tel_uri` may dial the code in it as a part of the number."""
+    called = _DIALLED_ON.split(user, maxsplit=1)[0]
+    pause = _PAUSE.fullmatch(called)
+    return called if pause is None else pause["number"]
 
 
 def mask_number(number: str) -> str:

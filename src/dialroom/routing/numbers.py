@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import unquote
 
-from dialroom.core.numbers import number_from_sip_user
+from dialroom.core.numbers import number_from_sip_user, without_code
 
 
 class DialledNumber(Protocol):
@@ -32,16 +31,11 @@ def spellings(user: str, region: str | None = None) -> tuple[str, ...]:
 
     ``+12025550176``, ``12025550176``, ``0012025550176`` and, with its ``region``, ``2025550176`` are one number.
     """
-    plain = without_code(user)[:_MAX_USER]
-    e164 = number_from_sip_user(plain, region)
+    called = without_code(unquote(user))
+    plain = called.split(";", 1)[0].strip()[:_MAX_USER]
+    e164 = number_from_sip_user(called, region)
     candidates = (e164, plain, "+" + plain if plain.isascii() and plain.isdigit() else None)
     return tuple(dict.fromkeys(each for each in candidates if each))
-
-
-def without_code(user: str) -> str:
-    """What was dialled, without parameters, pauses and what follows them: a SIP program that is given one of our `tel:`
-    links may dial the code in it as a part of the number."""
-    return re.split("[;,]", unquote(user), maxsplit=1)[0].strip()
 
 
 def find_number(wanted: Sequence[str], numbers: Sequence[DialledNumber]) -> DialledNumber | None:

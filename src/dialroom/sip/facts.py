@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, islice
+from urllib.parse import quote
 
 import msgspec
 
+from dialroom.core.numbers import without_code
 from dialroom.sip.address import Address
 from dialroom.sip.errors import SipError
 from dialroom.sip.headers.name_addr import NameAddr, parse_name_addr
 from dialroom.sip.message import Request
-from dialroom.sip.text import clean, split_outside
-from dialroom.sip.uri import parse_uri
+from dialroom.sip.text import clean, split_outside, unescape
+from dialroom.sip.uri import SipUri, TelUri, Uri, parse_uri
 
 _SHOWN = 512
 """Characters kept of any one URI or value."""
+_USER = "!$&'()*+;=?/"
+"""What stands unescaped in a user part, besides letters, digits and ``-_.~`` (RFC 3261 §25.1)."""
 _MAX_KEPT = 32
 _KEPT = frozenset({"user-agent", "p-asserted-identity", "p-preferred-identity", "diversion", "history-info", "privacy"})
 """Headers kept for lookup besides those beginning with X-."""
@@ -24,7 +29,8 @@ _KEPT = frozenset({"user-agent", "p-asserted-identity", "p-preferred-identity", 
 class RequestFacts(msgspec.Struct, frozen=True):
     """Facts of a request outside of a dialog. All text is cleaned of control characters and bounded.
 
-    None of it is proof of who calls, except `source_host` over TCP and `authenticated`, the user name of a digest that
+    What was called (`to_uri`, `to_user`, `request_user`) is told without a code that was dialled with it. None of it is
+    proof of who calls, except `source_host` over TCP and `authenticated`, the user name of a digest that
     was verified (`authorization` tells: `none`, `good`, `stale` or `wrong`).
     """
 
@@ -38,7 +44,6 @@ class RequestFacts(msgspec.Struct, frozen=True):
     from_display_name: str = ""
     to_uri: str = ""
     to_user: str = ""
-    request_uri: str = ""
     request_user: str = ""
     asserted_identity: str | None = None
     asserted_user: str | None = None
@@ -69,9 +74,8 @@ def read_facts(request: Request | None, source: Address) -> RequestFacts:
         from_uri=_uri(from_),
         from_user=_user(from_),
         from_display_name=from_.name if from_ is not None else "",
-        to_uri=_uri(to),
-        to_user=_user(to),
-        request_uri=clean(request.target, _SHOWN),
+        to_uri=_called_uri(to),
+        to_user=_called(to.uri) if to is not None else "",
         request_user=_request_user(request.target),
         asserted_identity=_uri(asserted) or None,
         asserted_user=_user(asserted) or None,
@@ -114,6 +118,24 @@ def _user(address: NameAddr | None) -> str:
 
 def _request_user(target: str) -> str:
     try:
-        return clean(parse_uri(target).username)
+        return _called(parse_uri(target))
     except SipError:
         return ""
+
+
+def _called(uri: Uri) -> str:
+    return clean(without_code(uri.username))
+
+
+def _called_uri(address: NameAddr | None) -> str:
+    if address is None:
+        return ""
+    uri = address.uri
+    if isinstance(uri, SipUri | TelUri):
+        uri = replace(uri, parameters=tuple(each for each in uri.parameters if each[0].lower() != "postd"))
+    if isinstance(uri, SipUri) and uri.user is not None:
+        user = unescape(uri.user)
+        called = without_code(user)
+        if called != user:
+            uri = replace(uri, user=quote(called, safe=_USER, errors="surrogateescape"))
+    return clean(str(uri), _SHOWN)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_network
 
+import pytest
+import structlog
+
 from dialroom.calls.limits import LobbyLimits
 from dialroom.core.ending import Ending
 from dialroom.core.limits import Bucket, Buckets
@@ -14,7 +17,7 @@ from dialroom.sip.session.events import Failed
 from tests.support.clock import ManualClock
 from tests.unit.routing.values import gateway
 
-from .switchboard_room import CODE, OFFER, House, SipCaller, until
+from .switchboard_room import CODE, OFFER, OUR_NUMBER, House, SipCaller, until
 
 
 async def test_an_unknown_number_is_refused_with_its_reason_on_record(house: House, caller: SipCaller) -> None:
@@ -27,13 +30,17 @@ async def test_an_unknown_number_is_refused_with_its_reason_on_record(house: Hou
     assert house.calls.told == ["call.refused"]
 
 
-async def test_a_code_dialled_behind_a_refused_number_is_not_taken_for_a_part_of_it(
-    house: House, caller: SipCaller
+@pytest.mark.parametrize("dialled_on", [f",,{CODE}%23", f"%2C%2C{CODE}", f"p{CODE}", f";{CODE}", f";postd=pp{CODE}"])
+@pytest.mark.parametrize("number", ["9999", "+4930123456", OUR_NUMBER])
+async def test_a_code_dialled_with_a_number_is_neither_on_record_nor_in_the_log(
+    house: House, caller: SipCaller, number: str, dialled_on: str
 ) -> None:
-    caller.dial(house.port, user=f"+4930123456,,{CODE}%23")
-    assert (await caller.hears(Failed)).status == 404
-    record = await house.recorded(lambda each: each.state == "ended")
-    assert record.to_number == "+4930123456"
+    with structlog.testing.capture_logs() as log:
+        caller.dial(house.port, user=number + dialled_on)
+        record = await house.recorded(lambda each: each.ending or each.answered_at)
+    assert record.to_number == number
+    assert CODE not in repr(record)
+    assert CODE not in repr(log)
 
 
 async def test_a_stranger_gets_403_and_a_record(house: House, caller: SipCaller) -> None:

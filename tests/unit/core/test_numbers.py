@@ -17,6 +17,7 @@ from dialroom.core.numbers import (
     number_from_sip_user,
     parse_number,
     tel_uri,
+    without_code,
 )
 
 
@@ -81,6 +82,31 @@ def test_a_sip_user_that_is_a_number_becomes_e164(user: str, region: str | None,
 )
 def test_a_sip_user_that_is_no_number_becomes_none(user: str) -> None:
     assert number_from_sip_user(user, None) is None
+
+
+@pytest.mark.parametrize(
+    "pauses_and_code",
+    [
+        ",,482913657",
+        ",482913657#,,7741",
+        ";482913657",
+        ";,4829#",
+        "p482913657",
+        "pp4829#w7741",
+        "W4829",
+        ";postd=p4829",
+    ],
+)
+@pytest.mark.parametrize("called", ["1000", "+12025550176", "+1-202-555-0176"])
+def test_a_code_dialled_with_a_number_is_no_part_of_it(called: str, pauses_and_code: str) -> None:
+    assert without_code(called + pauses_and_code) == called
+
+
+@pytest.mark.parametrize(
+    "user", ["", "1000", "powwow", "room12p3456", "3w1234", "100p12", "+12025550176;npdi;rn=+1202"]
+)
+def test_a_user_without_a_code_stays_as_it_is(user: str) -> None:
+    assert without_code(user) == user
 
 
 @given(st.text(max_size=80))
