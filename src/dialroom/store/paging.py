@@ -96,4 +96,5 @@ def delete_oldest(
     key = tuple(at.table.primary_key)
     oldest = select(*key).where(at < micros(before), *where).order_by(at).limit(limit)
     these = tuple_(*key) if len(key) > 1 else key[0]
-    return connection.execute(delete(at.table).where(these.in_(oldest))).rowcount
+    # The time once more: PostgreSQL asks this, and not the subquery, of a row that was changed while it waited for it.
+    return connection.execute(delete(at.table).where(these.in_(oldest), at < micros(before))).rowcount

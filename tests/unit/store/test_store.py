@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, select, text, update
 
 from dialroom.auth.guesses import Counter, Scope
 from dialroom.auth.idempotency import IdempotencyRecord
@@ -26,7 +26,7 @@ from dialroom.core.ids import new_id
 from dialroom.rooms.directory import NewRoom, Rooms
 from dialroom.rooms.values import Gateway, Number, Participant, Session, Tracks
 from dialroom.store.store import DEMO_NUMBER, Store
-from dialroom.store.tables import idempotency_keys
+from dialroom.store.tables import guesses, idempotency_keys, micros
 from tests.support.clock import NOON, ManualClock
 from tests.support.fixtures import make_organisation
 from tests.support.store import open_sqlite_store
@@ -428,6 +428,30 @@ async def test_a_code_is_found_by_its_first_digits_in_whatever_language_the_data
     assert kinds == {"47": "partial", "4711": "unique", "47119": "partial", "99": "partial", "98": "none"}
     assert set(await store.rooms.codes_related_to(OURS.id, "47119")) == {"4711", "471199"}
     assert set(await store.rooms.codes_related_to(OURS.id, "99")) == {"9912", "99129"}
+    await store.close()
+
+
+async def test_a_wrong_try_counted_while_drained_ones_are_forgotten_is_not_forgotten(
+    migrated_postgres_url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    keys: list[tuple[Scope, str]] = [("number", "org_a:1000")]
+    store = await Store.open(migrated_postgres_url, tmp_path, EventBus())
+    await store.guesses.count(keys, clock.now(), lambda counters: True)
+    clock.set(3600.0)
+    engine = create_engine(migrated_postgres_url)
+    with engine.connect() as counting, engine.connect() as watching:
+        counting.execute(update(guesses).values(drained_at=micros(clock.now() + timedelta(seconds=9))))
+        pruning = asyncio.create_task(store.guesses.prune(clock.now(), 10))
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE%'")
+        async with asyncio.timeout(10):
+            while watching.execute(waiting).scalar_one() == 0:
+                watching.rollback()
+                await asyncio.sleep(0)
+        counting.commit()
+        assert await pruning == 0
+    engine.dispose()
+    (counter,) = await store.guesses.counters(keys)
+    assert counter.wrong(clock.now()) == 1
     await store.close()
 
 
