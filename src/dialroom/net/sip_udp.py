@@ -16,6 +16,8 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 """Bytes asked of the kernel, so that a burst of set-ups waits there instead of being lost."""
 
 _ROUTE_SECONDS = 5.0
+_ANYWHERE = "192.0.2.1"
+"""RFC 5737: nobody's address. Nothing is sent to it."""
 
 
 class UdpTransport(asyncio.DatagramProtocol):
@@ -89,11 +91,12 @@ class UdpTransport(asyncio.DatagramProtocol):
 
 
 def local_address_towards(peer: str) -> str:
-    """Our address as the kernel would use it to reach `peer`; loopback when there is no route.
+    """Our address as the kernel would use it to reach `peer`; loopback when there is no route. For a name it is that of
+    the default route: nobody may keep us waiting by a name in a Contact or Record-Route that DNS is slow to know.
 
     Asked anew every `_ROUTE_SECONDS`: networks come up after us, and addresses change.
     """
-    return _local_address(peer, int(time.monotonic() / _ROUTE_SECONDS))
+    return _local_address(peer if ip_literal(peer) is not None else _ANYWHERE, int(time.monotonic() / _ROUTE_SECONDS))
 
 
 @lru_cache(maxsize=1024)
