@@ -171,6 +171,28 @@ async def test_a_phone_calls_is_in_the_room_and_the_next_start_knows_it(folder: 
 
 
 @pytest.mark.usefixtures("_media_is_built")
+async def test_a_server_that_is_stopping_sends_load_balancers_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(config(folder))
+    doors = await server.start()
+    answers = []
+    async with httpx2.AsyncClient(base_url=doors.base_url) as api:
+        assert (await api.get("/healthz")).status_code == 200
+        stop = server.switchboard.stop
+
+        async def stop_and_ask(**options: Any) -> None:
+            await stop(**options)
+            answers.append(await api.get("/healthz"))
+
+        monkeypatch.setattr(server.switchboard, "stop", stop_and_ask)
+        await server.stop()
+    (answer,) = answers
+    assert answer.status_code == 503
+    assert answer.json()["parts"] == {"sip": False, "media": True, "store": True}
+
+
+@pytest.mark.usefixtures("_media_is_built")
 async def test_a_test_call_that_is_called_off_is_hung_up(folder: Path) -> None:
     server = Server(config(folder))
     doors = await server.start()
@@ -193,7 +215,7 @@ async def test_a_name_without_address_is_not_said_to_have_refused(monkeypatch: p
     unknown = Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
     async with TestPhone.open(FakeMediaPlane(), lambda text: None) as phone:
-        with pytest.raises(PhoneFailure, match=r"phones\.example has no address"):
+        with pytest.raises(PhoneFailure, match=r"phones\.example has no IPv4 address"):
             await phone.dial("sip:1000@phones.example")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from dialroom.media.protocol import (
 )
 from dialroom.net.sip_server import InviteSession, SipServer
 from dialroom.net.sip_udp import local_address_towards
+from dialroom.sip.address import Address
 from dialroom.sip.admission import Admission, Drop
 from dialroom.sip.errors import LocalError
 from dialroom.sip.facts import RequestFacts
@@ -93,14 +95,11 @@ class TestPhone:
         uri = parse_uri(target)
         if not isinstance(uri, SipUri):
             raise PhoneFailure(f"{target}: write a SIP URI such as sip:1000@127.0.0.1")
-        try:
-            await asyncio.get_running_loop().getaddrinfo(uri.host.strip("[]"), None)
-        except (OSError, UnicodeError):
-            raise PhoneFailure(f"{uri.host} has no address: is the name right?", 408) from None
-        host = local_address_towards(uri.host)
+        hop = await _address_of(uri)
+        host = local_address_towards(hop.host)
         line = Line(self._media, MediaSide(host, codecs=codecs), self._say)
         try:
-            await line.call(self._sip, target, _from(caller, host))
+            await line.call(self._sip, target, _from(caller, host), hop)
         except BaseException:
             await line.hang_up()
             raise
@@ -129,14 +128,14 @@ class Line:
         """The codec in use."""
         return self._side.codec
 
-    async def call(self, sip: SipServer, target: str, caller: str) -> None:
-        """Dials and waits for the answer."""
+    async def call(self, sip: SipServer, target: str, caller: str, hop: Address) -> None:
+        """Dials by way of ``hop`` and waits for the answer."""
         opened = await self._media.open_leg(self._leg, tag="test phone")
         self._media.listen(self._leg, self._on_media)
         self._side.opened(opened.address, opened.rtp_port)
         self._say(f"calling {target}")
         try:
-            self._invite = sip.invite(target=target, from_=caller, sdp=self._side.offer())
+            self._invite = sip.invite(target=target, from_=caller, sdp=self._side.offer(), hop=hop)
         except LocalError as error:
             raise PhoneFailure(f"{target}: {error}") from error
         self._following = asyncio.create_task(self._follow(self._invite))
@@ -264,6 +263,15 @@ class Line:
             self.ending = ending
             self.ended.set()
             self._say(ending)
+
+
+async def _address_of(uri: SipUri) -> Address:
+    port = uri.port or 5060
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(uri.host.strip("[]"), port, family=socket.AF_INET)
+    except (OSError, UnicodeError):
+        raise PhoneFailure(f"{uri.host} has no IPv4 address: is the name right?", 408) from None
+    return Address(uri.transport or "udp", str(found[0][4][0]), port)
 
 
 def _from(caller: str, host: str) -> str:
