@@ -253,12 +253,17 @@ async def test_the_end_of_the_old_socket_does_not_disturb_the_one_that_resumed(
     async with house.socket() as a, house.socket() as b:
         joined = await Guest(a).request("join", token=await house.token(room["id"]))
         numbers = await house.store.numbers.list(house.organisation)
+        socket_lost, lost = house.sockets.socket_lost, asyncio.Event()
+
+        async def note_lost(connection: BrowserConnection, socket: Socket) -> None:
+            await socket_lost(connection, socket)
+            lost.set()
 
         async def slow(_organisation: str) -> tuple[Number, ...]:
-            await a.wait_closed()
-            await asyncio.sleep(0.05)  # until the server has seen it too
+            await lost.wait()
             return numbers
 
+        monkeypatch.setattr(house.sockets, "socket_lost", note_lost)
         monkeypatch.setattr(house.store.numbers, "list", slow)
         await Guest(b).request("resume", resume_token=joined["resume_token"])
         assert house.services.meetings.participant(joined["participant"]["id"]).connected
