@@ -83,6 +83,7 @@ class Server:
         self._keep_calls = False
         self._up = False
         self._store_away = False
+        self._stopping = False
         self._background: set[asyncio.Task[None]] = set()
         self.store: Store
         self.media: MediaClient
@@ -103,6 +104,7 @@ class Server:
         """Hangs up running calls, or leaves them and the media process to the next server (``keep_calls``)."""
         _log.info("server.stopping", keep_calls=keep_calls, calls=self.switchboard.running)
         self._keep_calls = keep_calls
+        self._stopping = True
         await self.switchboard.stop(keep_calls=keep_calls)
         if not keep_calls:
             await asyncio.sleep(LAST_BYE_SECONDS)
@@ -338,7 +340,7 @@ class Server:
         self._closing.push_async_callback(stop)
 
     def _ready(self) -> dict[str, bool]:
-        return {"sip": True, "media": self.media.connected, "store": not self._store_away}
+        return {"sip": not self._stopping, "media": self.media.connected, "store": not self._store_away}
 
     # --- background --------------------------------------------------------------------------------------------
 
