@@ -86,10 +86,19 @@ async def test_a_start_given_up_while_the_process_is_made_leaves_none(pid_file: 
     assert gone(made[0].pid)
 
 
+@pytest.mark.usefixtures("pid_file")
 async def test_a_process_that_never_gets_ready_is_ended_and_said_so(
-    pid_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_process, "START_SECONDS", 0.5)
+    monkeypatch.setattr(media_process, "START_SECONDS", 0.05)
+    process = MediaProcess(MediaProcessSettings(data_dir=tmp_path))
+    spawn, made = process._spawn, []
+
+    def remember(command: list[str]) -> object:
+        made.append(spawn(command))
+        return made[0]
+
+    process._spawn = remember  # type: ignore[method-assign, assignment]
     with pytest.raises(MediaProcessError, match=r"did not get ready; see .*media\.log"):
-        await MediaProcess(MediaProcessSettings(data_dir=tmp_path)).ensure()
-    assert gone(noted(pid_file))
+        await process.ensure()
+    assert gone(made[0].pid)
