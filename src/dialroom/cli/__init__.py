@@ -92,8 +92,8 @@ def demo(
 
 @app.command()
 def route(
-    number: Annotated[str, typer.Argument(help="The number or SIP user that would be called.")],
-    caller: Annotated[str, typer.Option("--from", help="Who would call: a number or SIP user.")] = "",
+    number: Annotated[str, typer.Argument(help="The number, SIP user or URI that would be called.")],
+    caller: Annotated[str, typer.Option("--from", help="Who would call, likewise.")] = "",
     source: Annotated[str, typer.Option(help="The address the call would come from.")] = "127.0.0.1",
     config: ConfigFile = None,
 ) -> None:
