@@ -50,7 +50,7 @@ from dialroom.prompts.catalogue import PromptError, Prompts
 from dialroom.rooms.directory import Rooms
 from dialroom.rooms.meetings import Meetings, MeetingSettings
 from dialroom.rooms.values import Participant
-from dialroom.sip.address import ip_literal
+from dialroom.sip.address import ip_literal, wire_host
 from dialroom.store.store import FirstStart, Retention, Store
 from dialroom.webhooks.delivery import Deliverer
 from dialroom.webhooks.endpoints import Endpoints
@@ -63,7 +63,7 @@ LAST_BYE_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where the running server can be reached. ``first`` is what the very first start made."""
+    """Where the running server can be reached; ``sip_host`` as in a URI. ``first`` is what the first start made."""
 
     base_url: str
     sip_host: str
@@ -262,8 +262,8 @@ class Server:
     def _sip_host(self) -> str:
         config = self.config
         if config.sip_advertised_host:
-            return config.sip_advertised_host
-        return "127.0.0.1" if config.sip_host in ("0.0.0.0", "::") else config.sip_host  # noqa: S104
+            return wire_host(config.sip_advertised_host)
+        return "127.0.0.1" if config.sip_host in ("0.0.0.0", "::") else wire_host(config.sip_host)  # noqa: S104
 
     # --- HTTP --------------------------------------------------------------------------------------------------
 

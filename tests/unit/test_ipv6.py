@@ -50,8 +50,9 @@ async def test_a_phone_hears_the_welcome_over_the_network_it_called_by(ours: str
             f"m=audio {rtp.getsockname()[1]} RTP/AVP 0\r\n"
         )
         server = Server(load_config(environ={}, data_dir=Path(folder), **values))
-        await server.start()
+        doors = await server.start()
         await caller.start()
+        assert doors.sip_host == {"::1": "[::1]", "::": "127.0.0.1"}[ours]
         target = f"sip:1000@{url}:{server.sip.port};transport={transport}"
         call = caller.invite(target=target, from_=f"sip:+12025550100@{url}", sdp=sdp.encode())
         async with asyncio.timeout(10):
