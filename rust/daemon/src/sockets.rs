@@ -8,7 +8,7 @@ use dialroom_media::{PortId, PortOpener, PortPair, Socket};
 use socket2::{Domain, Protocol, Type};
 
 use crate::config::PortRange;
-use crate::syscall::Epoll;
+use crate::syscall::{Epoll, stamp_arrivals};
 
 /// Room for bursts; the kernel gives less if its limit is lower.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -150,6 +150,12 @@ impl PortOpener for Sockets {
         let (rtp, rtcp) = self.bind_pair()?;
         let pair = PortPair { rtp: rtp.local_addr().ok()?.port(), rtcp: rtcp.local_addr().ok()?.port() };
         let first = number::FIRST_PAIR + 2 * u64::from(id.0);
+        for socket in [&rtp, &rtcp] {
+            // They are read every 20 ms only: without stamps, jitter would be measured in steps of that.
+            if let Err(error) = stamp_arrivals(socket) {
+                tracing::warn!(port = pair.rtp, %error, "the system does not tell when packets arrive");
+            }
+        }
         let watched = self.epoll.watch(&rtp, first).and_then(|()| self.epoll.watch(&rtcp, first + 1));
         if let Err(error) = watched {
             tracing::error!(port = pair.rtp, %error, "an RTP port cannot be watched");

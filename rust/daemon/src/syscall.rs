@@ -9,21 +9,31 @@ use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Datagrams per `recvmmsg` or `sendmmsg`.
 pub const BATCH: usize = 64;
 /// Bytes kept of a received datagram; longer ones are dropped.
 pub const DATAGRAM_BYTES: usize = 2048;
+/// Nothing waits longer for a thread that works every 20 ms: an older time of arrival says that a clock was set.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+
+/// Room for the one control message that is asked for, aligned for its header.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 64]);
 
 /// Receives up to [`BATCH`] datagrams at once.
 pub struct ReceiveBatch {
     buffers: Box<[[u8; DATAGRAM_BYTES]]>,
     names: Box<[libc::sockaddr_storage]>,
     _vectors: Box<[libc::iovec]>,
+    _controls: Box<[Control]>,
     headers: Box<[libc::mmsghdr]>,
-    /// Headers that the kernel wrote the length of a name into.
+    /// Headers that the kernel wrote lengths of names and control messages into.
     used: usize,
+    /// When the batch was received, by the clock of this process and by that of the kernel's stamps.
+    received: (Instant, SystemTime),
 }
 
 impl ReceiveBatch {
@@ -37,22 +47,26 @@ impl ReceiveBatch {
             .iter_mut()
             .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: DATAGRAM_BYTES })
             .collect();
+        let mut controls = vec![Control([0; 64]); BATCH].into_boxed_slice();
         let mut headers = vec![header; BATCH].into_boxed_slice();
-        for ((header, vector), name) in headers.iter_mut().zip(vectors.iter_mut()).zip(names.iter_mut()) {
-            header.msg_hdr.msg_iov = vector;
+        for (index, header) in headers.iter_mut().enumerate() {
+            header.msg_hdr.msg_iov = &mut vectors[index];
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+            header.msg_hdr.msg_name = ptr::from_mut(&mut names[index]).cast();
+            header.msg_hdr.msg_control = ptr::from_mut(&mut controls[index]).cast();
         }
-        Self { buffers, names, _vectors: vectors, headers, used: BATCH }
+        let received = (Instant::now(), SystemTime::now());
+        Self { buffers, names, _vectors: vectors, _controls: controls, headers, used: BATCH, received }
     }
 
     /// Fills the batch with what waits on a non-blocking socket; how many came, 0 when none waits.
     pub fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
         for header in &mut self.headers[..mem::take(&mut self.used)] {
             header.msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = mem::size_of::<Control>() as _;
         }
-        // SAFETY: every header points at a name and a vector, and each vector at a buffer, that live in boxes owned by
-        // `self` and have the lengths given; the kernel writes at most BATCH headers.
+        // SAFETY: every header points at a name, a control buffer and a vector, and each vector at a buffer, that live
+        // in boxes owned by `self` and have the lengths given; the kernel writes at most BATCH headers.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -65,6 +79,7 @@ impl ReceiveBatch {
         match usize::try_from(count) {
             Ok(count) => {
                 self.used = count;
+                self.received = (Instant::now(), SystemTime::now());
                 Ok(count)
             }
             Err(_) => match io::Error::last_os_error() {
@@ -83,6 +98,40 @@ impl ReceiveBatch {
         let length = (header.msg_len as usize).min(DATAGRAM_BYTES);
         Some((read_address(&self.names[index])?, &self.buffers[index][..length]))
     }
+
+    /// When the datagram at `index` of the last batch arrived, if its socket [tells](stamp_arrivals); otherwise when
+    /// the batch was received.
+    pub fn arrived(&self, index: usize) -> Instant {
+        let (now, wall) = self.received;
+        let waited = read_stamp(&self.headers[index].msg_hdr)
+            .and_then(|stamp| wall.duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(stamp));
+        waited.filter(|waited| *waited < LONGEST_WAIT).and_then(|waited| now.checked_sub(waited)).unwrap_or(now)
+    }
+}
+
+/// Has the kernel note when each datagram arrives at a socket.
+pub fn stamp_arrivals(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: four bytes are read from `on`, which lives through the call.
+    let result = unsafe {
+        let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, ptr::from_ref(&on).cast(), length)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The kernel's time of arrival since the Unix epoch.
+fn read_stamp(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: control buffer and length are those of a batch, the length as the kernel left it; the macros stay inside.
+    // The type says that a `timespec` follows, for whose alignment nobody vouches.
+    let stamp = unsafe {
+        let message = libc::CMSG_FIRSTHDR(header).as_ref()?;
+        if (message.cmsg_level, message.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+            return None;
+        }
+        libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned()
+    };
+    Some(Duration::new(u64::try_from(stamp.tv_sec).ok()?, u32::try_from(stamp.tv_nsec).ok()?))
 }
 
 /// Sends up to [`BATCH`] datagrams at once.
@@ -388,6 +437,21 @@ mod tests {
                 }
             }
             assert_eq!(batch.receive(&there).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn a_datagram_has_arrived_when_it_came_where_the_socket_tells_and_else_when_it_was_read() {
+        let (here, there) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let mut batch = ReceiveBatch::new();
+        for stamped in [false, true] {
+            if stamped {
+                stamp_arrivals(&there).unwrap();
+            }
+            here.send_to(b"x", there.local_addr().unwrap()).unwrap();
+            let asked = Instant::now();
+            assert_eq!(batch.receive(&there).unwrap(), 1);
+            assert_eq!(batch.arrived(0) < asked, stamped);
         }
     }
 

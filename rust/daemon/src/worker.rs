@@ -134,13 +134,16 @@ impl Worker {
                 // An ICMP error of an earlier packet; nothing is lost with it.
                 Err(_) => continue,
             };
-            for (source, datagram) in (0..count).filter_map(|index| batch.datagram(index)) {
+            for index in 0..count {
+                let Some((source, datagram)) = batch.datagram(index) else {
+                    continue;
+                };
                 match local {
                     Some(local) => {
                         let source = unmapped(source);
                         self.shard.receive_web(now, Protocol::Udp, source, unmapped(local), datagram);
                     }
-                    None => self.shard.receive(now, socket, source, datagram),
+                    None => self.shard.receive(batch.arrived(index), socket, source, datagram),
                 }
             }
             if count < syscall::BATCH {
