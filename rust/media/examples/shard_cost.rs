@@ -22,7 +22,7 @@ const WAKES_PER_SECOND: usize = 250;
 /// Wakes in which each phone sends once.
 const ROUND: usize = 5;
 /// What others use of the caches between two wakes, bytes: more than most second-level caches hold.
-const OTHERS: usize = 2 << 20;
+const OTHERS: usize = 64 << 20;
 
 struct Opener;
 

@@ -109,9 +109,11 @@ impl Latch {
 
     /// Judges a valid RTP packet.
     pub fn judge(&mut self, source: SocketAddr, ssrc: u32, sequence: u16) -> Verdict {
+        if self.latched == Some(source) {
+            return Verdict::Accept;
+        }
         let trust = self.trust(source);
         match self.latched {
-            Some(latched) if latched == source => Verdict::Accept,
             Some(latched) if trust <= self.trust(latched) => self.reject(source),
             _ if trust > Trust::Foreign => self.latch(source),
             _ => self.learn(source, ssrc, sequence),

@@ -133,9 +133,14 @@ impl Ports {
         Some((PortId(index as u16), port.pair))
     }
 
-    /// The leg that RTP of a stream from `source` belongs to at `now` µs, be it as its own or as a stranger's.
-    /// `goes_on` tells whether the packet is about the next of what a leg with its SSRC sends.
-    pub fn rtp(
+    /// The leg whose source this is.
+    pub fn known(&self, id: PortId, source: SocketAddr) -> Option<LegKey> {
+        self.ports.get(usize::from(id.0))?.sources.get(&source).copied()
+    }
+
+    /// The leg that RTP of a stream from a source that is not [known](Self::known) belongs to at `now` µs, be it as its
+    /// own or as a stranger's. `goes_on` tells whether the packet is about the next of what a leg with its SSRC sends.
+    pub fn stranger(
         &self,
         id: PortId,
         source: SocketAddr,
@@ -144,9 +149,6 @@ impl Ports {
         goes_on: impl FnOnce(LegKey) -> bool,
     ) -> Option<LegKey> {
         let port = self.ports.get(usize::from(id.0))?;
-        if let Some(known) = port.sources.get(&source) {
-            return Some(*known);
-        }
         let namesake = port.ssrcs.get(&ssrc).copied();
         if let Some(leg) = namesake
             && goes_on(leg)
@@ -276,21 +278,22 @@ mod tests {
 
     const ID: PortId = PortId(0);
 
+    /// Whose a packet is.
+    fn owner(ports: &Ports, source: SocketAddr, ssrc: u32, now: u64, goes_on: bool) -> Option<LegKey> {
+        ports.known(ID, source).or_else(|| ports.stranger(ID, source, ssrc, now, |_| goes_on))
+    }
+
     #[test]
     fn a_port_learns_for_one_leg_at_a_time() {
         let (mut ports, legs) = (Ports::default(), keys(4));
         assert_eq!(ports.reserve(legs[0], Some(at(1)), &mut Two).unwrap().0, ID);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1));
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two), None, "both ports still learn");
-        assert_eq!(
-            ports.rtp(ID, at(99), 5, 0, |_| true),
-            Some(legs[0]),
-            "a stranger can only be the leg that is learnt"
-        );
+        assert_eq!(owner(&ports, at(99), 5, 0, true), Some(legs[0]), "a stranger can only be the leg that is learnt");
         ports.latch(ID, legs[0], at(99), 5, false);
         assert_eq!(ports.reserve(legs[2], Some(at(3)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(50), 6, 0, |_| true), Some(legs[2]));
+        assert_eq!(owner(&ports, at(99), 5, 0, true), Some(legs[0]));
+        assert_eq!(owner(&ports, at(50), 6, 0, true), Some(legs[2]));
     }
 
     #[test]
@@ -307,10 +310,10 @@ mod tests {
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5, false);
         ports.reserve(legs[1], Some(at(2)), &mut Two);
-        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| true), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[1]));
+        assert_eq!(owner(&ports, at(77), 5, 0, true), Some(legs[0]));
+        assert_eq!(owner(&ports, at(77), 6, 0, true), Some(legs[1]));
         ports.rename(ID, legs[0], 6);
-        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[0]));
+        assert_eq!(owner(&ports, at(77), 6, 0, true), Some(legs[0]));
     }
 
     #[test]
@@ -319,10 +322,10 @@ mod tests {
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5, false);
         ports.reserve(legs[1], Some(at(2)), &mut Two);
-        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| false), Some(legs[1]));
+        assert_eq!(owner(&ports, at(77), 5, 0, false), Some(legs[1]));
         ports.latch(ID, legs[1], at(77), 5, false);
-        assert_eq!(ports.rtp(ID, at(1), 5, 0, |_| false), Some(legs[0]));
-        assert_eq!(ports.rtp(ID, at(77), 5, 0, |_| false), Some(legs[1]));
+        assert_eq!(owner(&ports, at(1), 5, 0, false), Some(legs[0]));
+        assert_eq!(owner(&ports, at(77), 5, 0, false), Some(legs[1]));
     }
 
     #[test]
@@ -331,9 +334,9 @@ mod tests {
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(66), 5, true);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, PortId(1), "the port is not free");
-        assert_eq!(ports.rtp(ID, at(77), 6, 0, |_| true), Some(legs[0]), "it may be the phone after all");
+        assert_eq!(owner(&ports, at(77), 6, 0, true), Some(legs[0]), "it may be the phone after all");
         ports.latch(ID, legs[0], at(77), 6, false);
-        assert_eq!(ports.rtp(ID, at(66), 5, 0, |_| true), Some(legs[0]), "still known for this leg's stranger");
+        assert_eq!(owner(&ports, at(66), 5, 0, true), Some(legs[0]), "still known for this leg's stranger");
     }
 
     #[test]
@@ -341,10 +344,10 @@ mod tests {
         let (mut ports, legs) = (Ports::default(), keys(2));
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(1), 5, false);
-        assert_eq!(ports.rtp(ID, at(9), 6, 0, |_| true), Some(legs[0]));
+        assert_eq!(owner(&ports, at(9), 6, 0, true), Some(legs[0]));
         ports.reserve(legs[1], Some(at(3)), &mut Two);
         ports.latch(ID, legs[1], at(3), 7, false);
-        assert_eq!(ports.rtp(ID, at(9), 6, 0, |_| true), None);
+        assert_eq!(owner(&ports, at(9), 6, 0, true), None);
         assert_eq!(ports.rtcp(ID, at(2), 6), Some(legs[0]));
         assert_eq!(ports.rtcp(ID, at(9), 6), None);
         assert_eq!(ports.rtcp(ID, at(9), 5), Some(legs[0]));
@@ -356,8 +359,8 @@ mod tests {
         ports.reserve(legs[0], Some(at(1)), &mut Two);
         ports.latch(ID, legs[0], at(5), 5, false);
         ports.release(ID, legs[0], 0);
-        assert_eq!(ports.rtp(ID, at(1), 5, 0, |_| true), None);
-        assert_eq!(ports.rtp(ID, at(5), 5, 0, |_| true), None);
+        assert_eq!(owner(&ports, at(1), 5, 0, true), None);
+        assert_eq!(owner(&ports, at(5), 5, 0, true), None);
         assert_eq!(ports.rtcp(ID, at(6), 5), None);
     }
 
@@ -368,12 +371,12 @@ mod tests {
         ports.latch(ID, legs[0], at(99), 5, false);
         ports.release(ID, legs[0], 1_000);
         assert_eq!(ports.reserve(legs[1], Some(at(2)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 2_000, |_| true), None);
-        assert_eq!(ports.rtp(ID, at(99), 6, 2_000, |_| true), Some(legs[1]), "another stream may be the newcomer's");
-        assert_eq!(ports.rtp(ID, at(99), 5, 1_000 + STALE_US, |_| true), Some(legs[1]));
+        assert_eq!(owner(&ports, at(99), 5, 2_000, true), None);
+        assert_eq!(owner(&ports, at(99), 6, 2_000, true), Some(legs[1]), "another stream may be the newcomer's");
+        assert_eq!(owner(&ports, at(99), 5, 1_000 + STALE_US, true), Some(legs[1]));
         ports.latch(ID, legs[1], at(2), 7, false);
         assert_eq!(ports.reserve(legs[2], Some(at(99)), &mut Two).unwrap().0, ID);
-        assert_eq!(ports.rtp(ID, at(99), 5, 2_000, |_| true), Some(legs[2]));
+        assert_eq!(owner(&ports, at(99), 5, 2_000, true), Some(legs[2]));
     }
 
     #[test]
@@ -384,9 +387,9 @@ mod tests {
         ports.reserve(legs[1], Some(at(20)), &mut Two);
         ports.unlatch(ID, legs[0]);
         assert!(ports.announce(ID, legs[0], at(7), at(8)));
-        assert_eq!(ports.rtp(ID, at(7), 5, 0, |_| true), Some(legs[0]), "its announced address is believed");
-        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[1]), "other sources are still the other leg's");
+        assert_eq!(owner(&ports, at(7), 5, 0, true), Some(legs[0]), "its announced address is believed");
+        assert_eq!(owner(&ports, at(99), 5, 0, true), Some(legs[1]), "other sources are still the other leg's");
         ports.latch(ID, legs[1], at(20), 6, false);
-        assert_eq!(ports.rtp(ID, at(99), 5, 0, |_| true), Some(legs[0]));
+        assert_eq!(owner(&ports, at(99), 5, 0, true), Some(legs[0]));
     }
 }

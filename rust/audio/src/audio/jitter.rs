@@ -2,6 +2,8 @@
 //!
 //! Sequence numbers, extended to 64 bits, only ever go up in play order: nothing is played twice.
 
+use std::hint::black_box;
+
 use super::arena::{Arena, Place};
 use super::delay::DelayEstimator;
 use super::timeline::{Placed, Stamp, Timeline};
@@ -167,6 +169,16 @@ impl JitterBuffer {
             frame_ticks: clock / 50,
             packet_ticks: clock / 50,
             discards: Discards::default(),
+        }
+    }
+
+    /// Fetches the memory that the next packet in sequence and the next to be played need, without waiting for it.
+    pub fn prefetch(&self) {
+        black_box((self.playing, self.delay.target_us()));
+        self.arena.prefetch();
+        let next = self.timeline.latest().map_or(0, |(sequence, _)| sequence + 1);
+        for sequence in [self.play_sequence, next] {
+            black_box(self.slots[sequence as usize % SLOTS].is_some());
         }
     }
 

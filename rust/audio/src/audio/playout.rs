@@ -6,6 +6,8 @@
 //! long talk spurt an empty buffer adds it, and pitch periods are cut out to take it away. Clock drift is nothing but
 //! slack that changes slowly.
 
+use std::hint::black_box;
+
 use super::codec::{Codec, Decoder};
 use super::frame::{FRAME_MS, Frame, Rate};
 use super::gate::Gate;
@@ -135,6 +137,15 @@ impl Playout {
     /// Sample rate of the frames.
     pub fn rate(&self) -> Rate {
         self.codec.rate()
+    }
+
+    /// Fetches the memory that the next packet and the next [`pull`](Self::pull) need, without waiting for it.
+    pub fn prefetch(&self) {
+        black_box((self.codec, self.slacks_us));
+        self.jitter.prefetch();
+        if let Some(concealer) = &self.concealer {
+            concealer.prefetch();
+        }
     }
 
     /// Takes a packet that arrived at `arrival_us`. A payload that cannot be of this codec is refused as too long.

@@ -5,6 +5,8 @@
 //! appendix smooths by holding back 3.75 ms, is let die away over 2 ms instead. Attenuation begins after 10 ms, and
 //! after 60 ms the line is left to comfort noise.
 
+use std::hint::black_box;
+
 use super::frame::Rate;
 
 /// Longest pitch period, 15 ms at 16 kHz.
@@ -45,6 +47,11 @@ impl Concealer {
     pub fn new(rate: Rate) -> Self {
         let history = vec![0; rate.samples(HISTORY_MS)].into_boxed_slice();
         Self { rate, history, oldest: 0, period: [0; MAX_PITCH], pitch: 1, position: 0, lost: 0, step: 0.0 }
+    }
+
+    /// Fetches the memory that the next frame needs, without waiting for it.
+    pub fn prefetch(&self) {
+        black_box((self.lost, self.history.get(self.oldest)));
     }
 
     /// Whether the sound before now was concealed.

@@ -4,6 +4,8 @@
 //! `Ie,eff = Ie + (95 − Ie) · Ppl / (Ppl / BurstR + Bpl)`; `Bpl` = 25.1 is G.711 with concealment under random loss
 //! (ITU-T G.113 Appendix I).
 
+use std::hint::black_box;
+
 use super::rtcp::ReportBlock;
 
 /// Packet-loss robustness of G.711 with concealment.
@@ -102,6 +104,11 @@ impl ReceiveStats {
     /// `clock`: RTP clock rate in Hz.
     pub fn new(clock: u32) -> Self {
         Self { clock, source: None, round_trip_us: None, peer: None, earlier_received: 0, earlier_expected: 0 }
+    }
+
+    /// Fetches the memory that the next packet needs, without waiting for it.
+    pub fn prefetch(&self) {
+        black_box((self.clock, self.source.as_ref().map(|source| source.jitter_q4)));
     }
 
     /// Counts a packet. `counts_for_jitter` is false for telephone events, which repeat their timestamp.

@@ -50,7 +50,7 @@ pub struct Bridge {
     pub id: String,
     /// Opaque to us.
     pub tag: String,
-    /// The slot of each 20 ms in which it is mixed.
+    /// The slot of each 20 ms in which it is mixed, while anybody is in it.
     pub phase: u8,
     /// Phones in it.
     pub legs: Vec<LegKey>,
@@ -79,11 +79,11 @@ const TELL_LEVELS_EVERY: u64 = 50;
 
 impl Bridge {
     /// An empty bridge.
-    pub fn new(id: String, tag: String, phase: u8) -> Self {
+    pub fn new(id: String, tag: String) -> Self {
         Self {
             id,
             tag,
-            phase,
+            phase: 0,
             legs: Vec::new(),
             peers: 0,
             microphones: Vec::new(),

@@ -1,5 +1,6 @@
 //! What comes from a phone: RTP into the playout, digits, RTCP into the statistics.
 
+use std::hint::black_box;
 use std::net::SocketAddr;
 
 use dialroom_audio::audio::playout::Carries;
@@ -28,6 +29,17 @@ pub enum Arrival {
 }
 
 impl Leg {
+    /// Fetches the memory that the next packet and the next tick need, without waiting for it: that of many legs comes in
+    /// the time of one.
+    pub fn prefetch(&self) {
+        black_box((self.remote_sequence, self.sender.ssrc(), self.playback.is_some(), self.digits.is_busy()));
+        black_box(self.latch.latched());
+        if let Some(stream) = &self.stream {
+            stream.stats.prefetch();
+            stream.playout.prefetch();
+        }
+    }
+
     /// Takes an RTP packet that may be this leg's.
     pub fn receive_rtp(
         &mut self,

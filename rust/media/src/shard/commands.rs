@@ -11,7 +11,7 @@ use crate::bridge::{Bridge, BridgeKey, MAX_ANNOUNCEMENTS};
 use crate::outbox::Token;
 use crate::playback::{Item, MAX_DURATION, MAX_ITEMS, Playback};
 use crate::ports::{LegKey, PortOpener};
-use crate::shard::{Shard, emptiest, slot_at};
+use crate::shard::{Shard, slot_at};
 
 /// Most bridges of a shard.
 pub const MAX_BRIDGES: usize = 20_000;
@@ -119,9 +119,7 @@ impl Shard {
             return Err(Refusal::new(RefusalCode::NoCapacity, format!("There are {MAX_BRIDGES} bridges already")));
         }
         tracing::info!(bridge = id, "bridge opened");
-        let phase = emptiest(&self.bridges_by_phase);
-        let key = self.bridges.insert(Box::new(Bridge::new(id.clone(), tag, phase)));
-        self.bridges_by_phase[usize::from(phase)].push(key);
+        let key = self.bridges.insert(Box::new(Bridge::new(id.clone(), tag)));
         self.bridge_ids.insert(id, key);
         Ok(())
     }
@@ -137,7 +135,7 @@ impl Shard {
         self.take_peers_out(key, now);
         self.settle(now);
         if let Some(bridge) = self.bridges.remove(key) {
-            self.bridges_by_phase[usize::from(bridge.phase)].retain(|other| *other != key);
+            self.slots[usize::from(bridge.phase)].bridges.retain(|other| *other != key);
         }
         self.bridge_ids.remove(id);
         tracing::info!(bridge = id, "bridge closed");

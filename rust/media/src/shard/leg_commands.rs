@@ -12,8 +12,8 @@ use crate::latch::Latch;
 use crate::leg::{Leg, Membership, StreamSeed};
 use crate::playback::Playback;
 use crate::ports::{LegKey, PortOpener, PortPair, canonical};
+use crate::shard::Shard;
 use crate::shard::commands::check_id;
-use crate::shard::{Shard, emptiest};
 
 /// Most legs of a shard.
 pub const MAX_LEGS: usize = 20_000;
@@ -145,11 +145,11 @@ impl Shard {
         if before.is_none_or(|m| m.bridge != bridge_key || &*m.participant != who) {
             self.leave_leg(key, now);
             let participant: Arc<str> = who.into();
-            for alone in &mut self.alone {
-                alone.retain(|leg| *leg != key);
-            }
+            self.stand_no_more_alone(key);
+            self.place_bridge(bridge_key);
             if let Some(bridge) = self.bridges.get_mut(bridge_key) {
                 bridge.add_leg(key, participant.clone(), now);
+                self.phases.insert(key, bridge.phase);
             }
             if let Some(leg) = self.legs.get_mut(key) {
                 leg.membership = Some(Membership { bridge: bridge_key, participant });
@@ -170,11 +170,6 @@ impl Shard {
         }
         self.dirty_bridges.push(membership.bridge);
         self.stand_alone(key);
-    }
-
-    fn stand_alone(&mut self, key: LegKey) {
-        let phase = emptiest(&self.alone);
-        self.alone[usize::from(phase)].push(key);
     }
 
     fn mute_leg(&mut self, id: &str, muted: bool) -> Result<(), Refusal> {
@@ -233,9 +228,7 @@ impl Shard {
     /// Forgets a leg and everything about it.
     pub(super) fn remove_leg(&mut self, key: LegKey, now: Instant) {
         self.leave_leg(key, now);
-        for alone in &mut self.alone {
-            alone.retain(|leg| *leg != key);
-        }
+        self.stand_no_more_alone(key);
         self.end_recordings(key);
         if let Some(leg) = self.legs.remove(key) {
             self.ports.release(leg.port, key, self.clock.micros(now));

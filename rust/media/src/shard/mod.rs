@@ -1,16 +1,18 @@
 //! A shard: all legs, peers and bridges of one packet thread.
 //!
-//! Each bridge, and each leg in no bridge, has one slot of the five in 20 ms in which it is mixed and sent, so that the
-//! work and the packets of many do not come all at once. What phones send is read when a slot begins: sooner would mix
-//! nothing sooner, and fewer, larger batches cost less.
+//! Each bridge, and each leg in no bridge, has one slot of the five in 20 ms in which it is mixed and sent. What phones
+//! send is read when a slot begins in which there is something to do: sooner would mix nothing sooner, and fewer, larger
+//! batches cost less.
 
 mod commands;
+mod inbox;
 mod leg_commands;
 mod metrics;
 mod peer_commands;
 mod peers;
 mod receive;
 mod recordings;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 use dialroom_audio::audio::clip::Clip;
 use dialroom_protocol::Event;
 use dialroom_rtc::{Demux, PeerConfig};
-use slotmap::SlotMap;
+use slotmap::{SecondaryMap, SlotMap};
 
 use crate::bridge::{Bridge, BridgeKey, Legs, Tick, tick_alone};
 use crate::clock::Clock;
@@ -32,6 +34,7 @@ use crate::ports::{LegKey, Ports};
 use crate::shard::metrics::Counters;
 use crate::shard::peers::{PeerEntry, PeerId};
 use crate::shard::recordings::Recordings;
+use crate::shard::slots::Slot;
 
 /// Length of a slot, ms.
 const SLOT_MS: u64 = 4;
@@ -66,14 +69,14 @@ pub struct Shard {
     leg_ids: HashMap<String, LegKey>,
     bridges: SlotMap<BridgeKey, Box<Bridge>>,
     bridge_ids: HashMap<String, BridgeKey>,
-    bridges_by_phase: [Vec<BridgeKey>; PHASES],
     peers: SlotMap<PeerId, Box<PeerEntry>>,
     peer_ids: HashMap<String, PeerId>,
     demux: Demux,
     clips: HashMap<String, Arc<Clip>>,
     recordings: Recordings,
-    /// Legs in no bridge, by phase.
-    alone: [Vec<LegKey>; PHASES],
+    slots: [Slot; PHASES],
+    /// The slot of each leg.
+    phases: SecondaryMap<LegKey, u8>,
     /// The last slot that was worked on, from the clock's beginning.
     slot: u64,
     broken: Vec<LegKey>,
@@ -95,13 +98,13 @@ impl Shard {
             leg_ids: HashMap::new(),
             bridges: SlotMap::with_key(),
             bridge_ids: HashMap::new(),
-            bridges_by_phase: Default::default(),
             peers: SlotMap::with_key(),
             peer_ids: HashMap::new(),
             demux: Demux::new(0),
             clips: HashMap::new(),
             recordings: Recordings::default(),
-            alone: Default::default(),
+            slots: Default::default(),
+            phases: SecondaryMap::new(),
             slot: slot_at(clock.micros(now)),
             broken: Vec::new(),
             dirty_peers: Vec::new(),
@@ -140,18 +143,22 @@ impl Shard {
         self.settle(now);
     }
 
-    /// When [`Self::advance`] is to be called again: at the next slot, even if that has begun already, or in the next
-    /// millisecond for browsers, whose packets are forwarded as they come.
+    /// When [`Self::advance`] is to be called again: at the next slot in which there is something to do, even if that has
+    /// begun already, or in the next millisecond for browsers, whose packets are forwarded as they come.
     pub fn next_slot(&self, now: Instant) -> Instant {
-        let slot = (self.slot + 1) * SLOT_MS * 1000;
+        let mut ahead = self.slot + 1..self.slot + PHASES as u64;
+        let used = ahead.find(|slot| self.is_used(&self.slots[(slot % PHASES as u64) as usize]));
+        let slot = used.unwrap_or(self.slot + PHASES as u64) * SLOT_MS * 1000;
         let millisecond = (self.clock.micros(now) / 1000 + 1) * 1000;
         self.clock.instant(if self.peers.is_empty() { slot } else { slot.min(millisecond) })
     }
 
     fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
+        self.take_kept(phase);
         let mut broken = std::mem::take(&mut self.broken);
-        let Self { legs, bridges, bridges_by_phase, outbox, alone, counters, dirty_bridges, .. } = self;
-        for &key in &bridges_by_phase[usize::from(phase)] {
+        let Self { legs, bridges, slots, outbox, counters, dirty_bridges, .. } = self;
+        let slot = &slots[usize::from(phase)];
+        for &key in &slot.bridges {
             let Some(bridge) = bridges.get_mut(key).filter(|bridge| !bridge.is_empty()) else {
                 continue;
             };
@@ -174,7 +181,7 @@ impl Shard {
                 dirty_bridges.push(key);
             }
         }
-        for &key in &alone[usize::from(phase)] {
+        for &key in &slot.alone {
             tick_alone(key, &mut Tick { legs, outbox, broken: &mut broken, now, micros });
         }
         self.keep_house(phase, micros, &mut broken);
@@ -186,10 +193,10 @@ impl Shard {
 
     /// Reports, digits and figures of the legs of a phase.
     fn keep_house(&mut self, phase: u8, micros: u64, broken: &mut Vec<LegKey>) {
-        let Self { legs, bridges, bridges_by_phase, outbox, alone, clock, config, .. } = self;
-        let in_phase = bridges_by_phase[usize::from(phase)].iter().filter_map(|key| bridges.get(*key));
-        let in_bridges = in_phase.flat_map(|bridge| &bridge.legs);
-        for &key in in_bridges.chain(&alone[usize::from(phase)]) {
+        let Self { legs, bridges, slots, outbox, clock, config, .. } = self;
+        let slot = &slots[usize::from(phase)];
+        let in_bridges = slot.bridges.iter().filter_map(|key| bridges.get(*key)).flat_map(|bridge| &bridge.legs);
+        for &key in in_bridges.chain(&slot.alone) {
             let Some(leg) = legs.get_mut(key) else {
                 continue;
             };
@@ -230,12 +237,6 @@ impl Shard {
         (self.config.entropy)(&mut bytes);
         u32::from_ne_bytes(bytes)
     }
-}
-
-/// The phase for something new: the emptiest.
-fn emptiest<T>(phases: &[Vec<T>; PHASES]) -> u8 {
-    let lengths = phases.iter().map(Vec::len);
-    (0..).zip(lengths).min_by_key(|(_, length)| *length).map_or(0, |(phase, _)| phase)
 }
 
 /// The slot that a moment lies in, µs since the clock began.

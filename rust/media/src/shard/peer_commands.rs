@@ -157,6 +157,7 @@ impl Shard {
             return Ok(());
         }
         self.leave_peer(id, now);
+        self.place_bridge(bridge_key);
         let who: Arc<str> = participant.into();
         let (Some(entry), Some(bridge)) = (self.peers.get_mut(id), self.bridges.get_mut(bridge_key)) else {
             return Ok(());

@@ -7,6 +7,7 @@ use dialroom_rtc::{Certificate, PeerConfig};
 
 use crate::outbox::{Socket, Token};
 use crate::ports::{PortId, PortOpener, PortPair};
+use crate::shard::slots::Slot;
 use crate::shard::{PHASES, Shard, ShardConfig};
 
 struct Ports;
@@ -14,6 +15,15 @@ struct Ports;
 impl PortOpener for Ports {
     fn open(&mut self, id: PortId) -> Option<PortPair> {
         (id.0 < 4).then(|| PortPair { rtp: 20_000 + 2 * id.0, rtcp: 20_001 + 2 * id.0 })
+    }
+}
+
+/// Has a port for every leg.
+struct Many;
+
+impl PortOpener for Many {
+    fn open(&mut self, id: PortId) -> Option<PortPair> {
+        Some(PortPair { rtp: 20_000 + 2 * id.0, rtcp: 20_001 + 2 * id.0 })
     }
 }
 
@@ -146,26 +156,81 @@ fn a_slot_that_began_while_the_one_before_was_worked_on_is_not_waited_for() {
     assert_eq!(shard.next_slot(due + Duration::from_millis(1)), due);
 }
 
-#[test]
-fn meetings_are_spread_over_all_slots_however_many_phones_each_has() {
-    for phones in 0..=4 {
-        let now = Instant::now();
-        let mut shard = shard(now);
-        for meeting in 0..2 * PHASES {
-            let leg = |n| format!("leg {meeting} {n}");
-            for n in 0..phones {
-                let (leg, tag) = (leg(n), String::new());
-                let (remote_address, remote_rtp_port, signalling_address) = (None, None, None);
-                let open = Command::OpenLeg { leg, tag, remote_address, remote_rtp_port, signalling_address };
-                assert!(matches!(perform(&mut shard, now, open), Answer::LegOpened { .. }));
-            }
-            perform(&mut shard, now, Command::OpenBridge { bridge: format!("b{meeting}"), tag: String::new() });
-            for n in 0..phones {
-                perform(&mut shard, now, Command::CloseLeg { leg: leg(n) });
-            }
-        }
-        assert!(shard.bridges_by_phase.iter().all(|bridges| bridges.len() == 2), "{phones} phones each");
+/// Phones that join meetings of ten, without media; how many are in each slot that is used.
+fn members_by_slot(phones: usize) -> Vec<usize> {
+    let now = Instant::now();
+    let mut shard = shard(now);
+    for meeting in 0..phones.div_ceil(10) {
+        perform(&mut shard, now, Command::OpenBridge { bridge: format!("b{meeting}"), tag: String::new() });
     }
+    for phone in 0..phones {
+        let (leg, bridge, tag) = (format!("leg {phone}"), format!("b{}", phone / 10), String::new());
+        let (remote_address, remote_rtp_port) = (Some("192.0.2.9".to_owned()), Some(4000 + phone as u16));
+        let open = Command::OpenLeg { leg, tag, remote_address, remote_rtp_port, signalling_address: None };
+        let opened = shard.command(now, TOKEN, open, &mut Many);
+        assert!(matches!(opened, Some(Answer::LegOpened { .. })), "{opened:?}");
+        let (leg, participant) = (format!("leg {phone}"), format!("phone {phone}"));
+        perform(&mut shard, now, Command::JoinLeg { leg, bridge, participant, muted: false });
+    }
+    let members = |slot: &Slot| slot.bridges.iter().map(|key| shard.bridges[*key].legs.len()).sum();
+    shard.slots.iter().map(members).filter(|members| *members > 0).collect()
+}
+
+#[test]
+fn few_phones_share_a_slot_and_many_are_spread_over_all() {
+    assert_eq!(members_by_slot(1), [1]);
+    assert_eq!(members_by_slot(50), [50]);
+    assert_eq!(members_by_slot(100), [50, 50]);
+    assert_eq!(members_by_slot(500), [100; PHASES]);
+}
+
+#[test]
+fn slots_with_nothing_to_do_are_slept_through() {
+    let mut now = Instant::now();
+    let mut shard = shard(now);
+    perform(&mut shard, now, Command::OpenBridge { bridge: "b".into(), tag: String::new() });
+    call(&mut shard, now, "a", 4000);
+    let mut due = Vec::new();
+    for _ in 0..3 {
+        now = shard.next_slot(now);
+        shard.advance(now);
+        due.push(now);
+    }
+    assert_eq!(due[1] - due[0], Duration::from_millis(20));
+    assert_eq!(due[2] - due[1], Duration::from_millis(20));
+    let mut sent = 0;
+    shard.outbox.drain_datagrams(|_, datagrams| sent += datagrams.count());
+    assert_eq!(sent, 3, "something was sent each time");
+}
+
+#[test]
+fn a_packet_is_taken_in_the_slot_of_its_leg_with_the_time_it_arrived() {
+    let mut now = Instant::now();
+    let mut shard = shard(now);
+    perform(&mut shard, now, Command::OpenBridge { bridge: "b".into(), tag: String::new() });
+    call(&mut shard, now, "a", 4000);
+    let received = |shard: &mut Shard| {
+        let key = shard.leg_ids["a"];
+        shard.legs[key].statistics()
+    };
+    let mut jitter = 0.0;
+    for number in 0..200u16 {
+        now = shard.next_slot(now);
+        // Each phone's packet waits for another time.
+        let arrived = now - Duration::from_micros(u64::from(number % 2) * 9_000);
+        let mut packet = [0xff; 172];
+        let header = [0x80, 0, (number >> 8) as u8, number as u8];
+        packet[..4].copy_from_slice(&header);
+        packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+        packet[8..12].copy_from_slice(&7u32.to_be_bytes());
+        shard.receive(arrived, Socket::Rtp(PortId(0)), "198.51.100.1:4000".parse().unwrap(), &packet);
+        assert_eq!(received(&mut shard).packets_received, u64::from(number), "it waits");
+        shard.advance(now);
+        assert_eq!(received(&mut shard).packets_received, u64::from(number) + 1);
+        jitter = received(&mut shard).jitter;
+        shard.outbox.clear_datagrams();
+    }
+    assert!((8.0..10.0).contains(&jitter), "{jitter} ms");
 }
 
 #[test]
