@@ -25,7 +25,9 @@ class FieldProblem(BaseModel):
     """One value of the request that cannot be used."""
 
     field: str = Field(description="Where in the request, as a path.", examples=["body.code"])
-    message: str = Field(description="What is wrong with it.", examples=["String should match pattern '^[0-9]{4,12}$'"])
+    message: str = Field(
+        description="What is wrong with it.", examples=["write 4 to 12 digits, 0 to 9, and nothing else"]
+    )
 
 
 class Problem(BaseModel):

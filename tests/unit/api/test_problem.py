@@ -186,6 +186,34 @@ async def test_texts_are_lines_that_people_can_read(
     assert answer.json()["errors"][0]["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/api/rooms", {"name": "x", "code": "planning"}, "4 to 12 digits"),
+        ("/api/rooms", {"name": "x", "code": "123"}, "4 to 12 digits"),
+        ("/api/rooms", {"name": "x", "code": "482913657\n"}, "4 to 12 digits"),
+        ("/api/rooms", {"name": "x", "code": "٤٨٢٩١٣٦٥٧"}, "4 to 12 digits"),
+        ("/api/rooms", {"name": "x", "pin": "12 34"}, "4 to 12 digits"),
+        ("/api/numbers", {"number": "2000", "country": "usa"}, "two letters"),
+        ("/api/gateways", {"name": "x", "username": "a:b", "password": "correct horse"}, "a colon"),
+    ],
+)
+async def test_what_a_text_has_to_look_like_is_said_in_words(
+    house: House, path: str, body: dict[str, object], words: str
+) -> None:
+    answer = await house.api.post(path, json=body)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, words in error["message"]) == (422, True), error
+    assert "^" not in answer.text
+
+
+async def test_the_description_of_a_code_has_its_pattern(house: House) -> None:
+    schemas = (await house.api.get("/api/openapi.json")).json()["components"]["schemas"]
+    for name in ("RoomCreate", "RoomChange"):
+        text, null = schemas[name]["properties"]["code"]["anyOf"]
+        assert (text["pattern"], null) == ("^[0-9]{4,12}$", {"type": "null"})
+
+
 async def test_a_network_with_an_address_inside_is_told_how_to_write_it(house: House) -> None:
     answer = await house.api.post("/api/gateways", json={"name": "x", "addresses": ["10.1.2.3/8"]})
     assert answer.status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
@@ -11,13 +12,15 @@ from pydantic import Field
 from dialroom.api.context import Context
 from dialroom.api.limits import Visitors
 from dialroom.api.problem import responses
-from dialroom.api.wire.common import Given, Taken, Time
+from dialroom.api.wire.common import Given, Shape, Taken, Time
 from dialroom.api.wire.rooms import DialIn, dial_in
 from dialroom.core.errors import Forbidden, TokenRefused
 from dialroom.core.ids import new_id
 from dialroom.rooms.values import Role, Room
 
 PAGE_TOKEN_LIFETIME = timedelta(hours=1)
+
+Visitor = Annotated[str, Shape("^[A-Za-z0-9_-]{16,64}$", "write 16 to 64 letters, digits, hyphens and underscores")]
 
 router = APIRouter(prefix="/pages", tags=["Room page"])
 
@@ -42,9 +45,8 @@ class PageTokenCreate(Taken):
     """Who wants to join from the page."""
 
     name: str = Field(min_length=1, max_length=120)
-    visitor: str | None = Field(
+    visitor: Visitor | None = Field(
         default=None,
-        pattern="^[A-Za-z0-9_-]{16,64}$",
         description="A random text this browser keeps to itself: with it, a reload is the same person.",
     )
     host_key: str | None = Field(default=None, max_length=128)

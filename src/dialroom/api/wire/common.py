@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -13,11 +15,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from dialroom.core.clock import isoformat
 from dialroom.core.countries import COUNTRY_NAMES
@@ -71,8 +75,29 @@ def _deeper_than(levels: int, value: dict[str, Any]) -> bool:
     return bool(level)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A text of this pattern, whose ``words`` tell people what it is; programs read the pattern in the description."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._shaped, handler(source))
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core_schema), "pattern": self.pattern}
+
+    def _shaped(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise ValueError(self.words)
+        return text
+
+
 Line = Annotated[str, AfterValidator(_line)]
-Country = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(_country)]
+Country = Annotated[
+    str, Shape("^[A-Z]{2}$", "write the two letters of ISO 3166-1, such as US"), AfterValidator(_country)
+]
 Metadata = Annotated[dict[str, Any], AfterValidator(_json)]
 
 

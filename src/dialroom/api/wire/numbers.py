@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from dialroom.api.wire.common import Change, Country, Given, Line, Taken, Time
+from dialroom.api.wire.common import Change, Country, Given, Line, Shape, Taken, Time
 from dialroom.api.wire.rooms import Language
 
-USERNAME = r"^[!#-9;-\[\]-~]{1,64}$"
-"""Visible ASCII without what ends a user name in a digest (quotes, backslash, colon)."""
+Username = Annotated[
+    str,
+    Shape(
+        r"^[!#-9;-\[\]-~]{1,64}$",
+        "write 1 to 64 visible characters of ASCII, none of them a quotation mark, a backslash or a colon",
+    ),
+]
+"""What would end a user name in a digest is not in it."""
 
 
 class NumberCreate(Taken):
@@ -51,7 +59,7 @@ class GatewayCreate(Taken):
 
     name: Line = Field(min_length=1, max_length=120, examples=["My carrier"])
     addresses: list[str] = Field(default_factory=list, max_length=64, examples=[["198.51.100.0/24"]])
-    username: str | None = Field(default=None, pattern=USERNAME, description="Ask it for digest authentication.")
+    username: Username | None = Field(default=None, description="Ask it for digest authentication.")
     password: str | None = Field(default=None, min_length=8, max_length=128)
     region: Country | None = Field(default=None, description="Whose national numbers it sends.")
 
@@ -63,7 +71,7 @@ class GatewayChange(Change):
 
     name: Line | None = Field(default=None, min_length=1, max_length=120)
     addresses: list[str] | None = Field(default=None, max_length=64, examples=[["198.51.100.0/24", "203.0.113.16/32"]])
-    username: str | None = Field(default=None, pattern=USERNAME, description="null takes it and the password away.")
+    username: Username | None = Field(default=None, description="null takes it and the password away.")
     password: str | None = Field(default=None, min_length=8, max_length=128)
     region: Country | None = None
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dialroom.api.wire.common import Change, Given, Metadata, Moment, Taken, Time
+from dialroom.api.wire.common import Change, Given, Metadata, Moment, Shape, Taken, Time
 from dialroom.core.countries import COUNTRY_NAMES
 from dialroom.core.numbers import display_number, tel_uri
 from dialroom.rooms.values import Number, Room
 
-CODE = r"^[0-9]{4,12}$"
+Digits = Annotated[str, Shape("^[0-9]{4,12}$", "write 4 to 12 digits, 0 to 9, and nothing else")]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "ja", "zh", "hi", "ar"]
 StartsWith = Literal["anyone", "host"]
 
@@ -22,13 +22,10 @@ class RoomCreate(Taken):
     name: str = Field(min_length=1, max_length=120, examples=["Weekly planning"])
     slug: str | None = Field(default=None, description="The end of its link; drawn if left out.", examples=["planning"])
     dial_in: bool = Field(default=True, description="Whether phones can join.")
-    code: str | None = Field(
-        default=None,
-        pattern=CODE,
-        description="The digits that lead into it; drawn if left out.",
-        examples=["482913657"],
+    code: Digits | None = Field(
+        default=None, description="The digits that lead into it; drawn if left out.", examples=["482913657"]
     )
-    pin: str | None = Field(default=None, pattern=CODE, description="Asked for after the code.", examples=["7741"])
+    pin: Digits | None = Field(default=None, description="Asked for after the code.", examples=["7741"])
     language: Language = Field(default="en", description="What its callers hear.")
     opens_at: Moment | None = Field(default=None, description="Nobody enters before; callers hear music.")
     expires_at: Moment | None = Field(default=None, description="Nobody enters after.")
@@ -49,8 +46,8 @@ class RoomChange(Change):
     name: str | None = Field(default=None, min_length=1, max_length=120)
     slug: str | None = None
     dial_in: bool | None = None
-    code: str | None = Field(default=None, pattern=CODE)
-    pin: str | None = Field(default=None, pattern=CODE, description="null takes the PIN away.")
+    code: Digits | None = None
+    pin: Digits | None = Field(default=None, description="null takes the PIN away.")
     language: Language | None = None
     opens_at: Moment | None = None
     expires_at: Moment | None = None
