@@ -114,6 +114,18 @@ def test_the_room_works_on_the_screen_of_a_phone(room: Room, browsers: Browsers,
     assert ada.page.get_by_test_id("over").get_attribute("data-reason") == "left"
 
 
+def test_the_way_in_is_seen_at_once_on_the_screen_of_a_small_phone(room: Room, browsers: Browsers) -> None:
+    ada = browsers(1000, width=360, height=640)
+    ada.page.goto(room.url)
+    box = ada.page.get_by_test_id("join-button").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 640
+    shown, toggle = (ada.page.locator(each).bounding_box() for each in (".mirror", ".mirror .toggles"))
+    assert shown is not None
+    assert toggle is not None
+    assert shown["y"] <= toggle["y"]
+
+
 def test_a_room_that_does_not_exist_is_said_so(server: DialroomServer, browser: Browser) -> None:
     browser.page.goto(f"{server.base_url}/r/no-such-room")
     unavailable = browser.page.get_by_test_id("unavailable")
