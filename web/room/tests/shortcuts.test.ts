@@ -22,6 +22,17 @@ it("takes single keys where nothing is being typed, and leaves the browser its o
   expect(["input", "select", "textarea"].map((at) => pressed("m", {}, at))).toEqual([null, null, null]);
 });
 
+it("takes them right after they were switched on, when the box still has the focus", () => {
+  const box = document.createElement("input");
+  box.type = "checkbox";
+  let found: string | null = null;
+  box.addEventListener("keydown", (event) => {
+    found = shortcutOf(event);
+  });
+  box.dispatchEvent(new KeyboardEvent("keydown", { key: "m" }));
+  expect(found).toBe("m");
+});
+
 it("remembers that somebody wants none", () => {
   const address = { slug: "a", hostKey: "" };
   expect(new Visit(address).singleKeys.value).toBe(true);
