@@ -21,7 +21,7 @@ const WAKE: Duration = Duration::from_millis(4);
 const WAKES_PER_SECOND: usize = 250;
 /// Wakes in which each phone sends once.
 const ROUND: usize = 5;
-/// What others use of the caches between two wakes, bytes: more than most second-level caches hold.
+/// What others use of the caches between two wakes, bytes: about all that there is.
 const OTHERS: usize = 64 << 20;
 
 struct Opener;
