@@ -127,15 +127,13 @@ impl Shard {
         let behind = slot.saturating_sub(self.slot);
         if behind > PHASES as u64 {
             // Sound that is 20 ms late is of no use: go on from now.
-            if !self.is_idle() {
-                self.counters.skipped_slots += behind - PHASES as u64;
-            }
+            self.counters.skipped_slots += self.used_slots(self.slot + 1, slot - PHASES as u64 + 1);
             self.slot = slot - PHASES as u64;
         }
         while self.slot < slot {
             self.slot += 1;
-            if micros - self.slot * SLOT_MS * 1000 > LATE_US && !self.is_idle() {
-                self.counters.late_slots += 1;
+            if micros - self.slot * SLOT_MS * 1000 > LATE_US {
+                self.counters.late_slots += self.used_slots(self.slot, self.slot + 1);
             }
             self.tick_slot((self.slot % PHASES as u64) as u8, now, micros);
         }
@@ -147,7 +145,7 @@ impl Shard {
     /// begun already, or in the next millisecond for browsers, whose packets are forwarded as they come.
     pub fn next_slot(&self, now: Instant) -> Instant {
         let mut ahead = self.slot + 1..self.slot + PHASES as u64;
-        let used = ahead.find(|slot| self.is_used(&self.slots[(slot % PHASES as u64) as usize]));
+        let used = ahead.find(|slot| self.is_used(*slot));
         let slot = used.unwrap_or(self.slot + PHASES as u64) * SLOT_MS * 1000;
         let millisecond = (self.clock.micros(now) / 1000 + 1) * 1000;
         self.clock.instant(if self.peers.is_empty() { slot } else { slot.min(millisecond) })

@@ -50,9 +50,18 @@ impl Shard {
         }
     }
 
-    /// Whether anything is to be done in a slot.
-    pub(super) fn is_used(&self, slot: &Slot) -> bool {
+    /// Whether anything is to be done in a slot, counted from the clock's beginning.
+    pub(super) fn is_used(&self, slot: u64) -> bool {
+        let slot = &self.slots[(slot % PHASES as u64) as usize];
         !slot.alone.is_empty() || self.occupied(slot).next().is_some()
+    }
+
+    /// In how many of the slots from `first` up to before `end` anything is to be done.
+    pub(super) fn used_slots(&self, first: u64, end: u64) -> u64 {
+        let slots = PHASES as u64;
+        let in_20_ms = (0..slots).filter(|slot| self.is_used(*slot)).count() as u64;
+        let rounds = (end - first) / slots;
+        rounds * in_20_ms + (first + rounds * slots..end).filter(|slot| self.is_used(*slot)).count() as u64
     }
 
     /// Of the slots in use the fullest with room, otherwise the emptiest.
