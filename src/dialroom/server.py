@@ -291,11 +291,9 @@ class Server:
             media=self.media,
             tokens=tokens,
             numbers=store.numbers,
-            clock=clock,
             base_url=config.base_url,
             ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
             per_organisation=config.sockets_per_organisation,
-            resume_grace=config.resume_seconds,
         )
         sockets.adopt(snapshot.peers)
         services = Services(

@@ -166,6 +166,15 @@ class Meetings:
         self._roster.update(live, seat, replace(seat.participant, connected=True))
         return seat.participant
 
+    def stand_in(self, participant_id: str, connection: Connection) -> Participant:
+        """Have a connection told what happens to a participant that is still to be attached after a restart.
+
+        Raises NotFound if it has left.
+        """
+        _, seat = self._roster.seat(participant_id)
+        seat.connection = connection
+        return seat.participant
+
     async def leave(self, participant_id: str, reason: LeftReason) -> None:
         """The participant is gone. Nothing happens if it was already.
 

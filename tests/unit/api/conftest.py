@@ -157,10 +157,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         media=media,
         tokens=tokens,
         numbers=store.numbers,
-        clock=clock,
         base_url=config.base_url,
         ice_servers=lambda participant: ice_servers(config.turn_servers, participant, clock.now()),
-        resume_grace=config.resume_seconds,
         per_organisation=config.sockets_per_organisation,
     )
     listening = socket.create_server(("127.0.0.1", 0))

@@ -246,6 +246,32 @@ async def test_a_browser_that_resumes_at_a_restarted_server_keeps_its_media(
     assert house.media.sent(ClosePeer) == []
 
 
+async def _left_by_an_earlier_process(house: House) -> tuple[str, str]:
+    """The participant and the peer of a browser that has not yet resumed after a restart."""
+    room = await house.room()
+    async with house.socket() as a:
+        joined = await Guest(a).request("join", token=await house.token(room["id"]))
+        await Guest(a).request("offer", **OFFER)
+    peer, me = house.media.sent(OpenPeer)[-1].peer, str(joined["participant"]["id"])
+    # What a new process knows: who was in which session, and the peers it found.
+    house.sockets._connections.clear()
+    house.services.meetings._roster.seat(me)[1].connection = None
+    house.sockets.adopt([PeerState(peer=peer, tag=me, connected=True)])
+    return me, peer
+
+
+async def test_who_is_muted_or_removed_before_the_browser_resumes_is_so_at_once(house: House) -> None:
+    me, peer = await _left_by_an_earlier_process(house)
+    meetings = house.services.meetings
+    await meetings.set_muted(me, True, "api")
+    await meetings.settled()
+    assert house.media.sent(BlockTrack)[-1] == BlockTrack(peer=peer, source="microphone", blocked=True)
+    assert house.media.sent(ClosePeer) == []
+    await meetings.remove(me, "api")
+    await meetings.settled()
+    assert [command.peer for command in house.media.sent(ClosePeer)] == [peer]
+
+
 async def test_the_end_of_the_old_socket_does_not_disturb_the_one_that_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

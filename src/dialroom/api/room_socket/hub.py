@@ -14,7 +14,6 @@ from dialroom.api.room_socket.connection import BrowserConnection, Socket
 from dialroom.api.room_socket.messages import participant_seen
 from dialroom.api.wire.rooms import room_seen
 from dialroom.auth.tokens import JoinClaims, Tokens
-from dialroom.core.clock import Clock
 from dialroom.core.errors import NotFound, TooManyConnections
 from dialroom.media.plane import MediaLost, MediaPlane, MediaRefused
 from dialroom.media.protocol import ClosePeer, PeerState, Snapshot
@@ -24,8 +23,6 @@ from dialroom.rooms.meetings import Meetings
 from dialroom.rooms.ports import NumberStore
 from dialroom.rooms.values import Newcomer, Participant, Room
 
-ORPHAN_MARGIN = 5.0
-"""Seconds past the resume grace after which nobody comes back to a peer any more."""
 MOVE_LIFETIME = timedelta(minutes=2)
 RESUME_LIFETIME = timedelta(days=7)
 _log = structlog.get_logger("dialroom.room_socket")
@@ -49,34 +46,39 @@ class RoomSockets:
         meetings: Meetings,
         media: MediaPlane,
         tokens: Tokens,
-        clock: Clock,
         numbers: NumberStore,
         base_url: str,
         ice_servers: Callable[[str], Sequence[dict[str, Any]]],
         per_organisation: int,
-        resume_grace: float,
     ) -> None:
         self._rooms = rooms
         self._meetings = meetings
         self._media = media
         self._tokens = tokens
-        self._clock = clock
         self._numbers = numbers
         self._base_url = base_url
         self._ice_servers = ice_servers
         self._per_organisation = per_organisation
-        self._resume_grace = resume_grace
         self._connections: dict[str, BrowserConnection] = {}
         self._moved: dict[tuple[str, str], BrowserConnection] = {}
-        self._orphans: dict[str, PeerState] = {}
         self._tasks = Tasks()
         media.listen_link(self._on_link)
 
     def adopt(self, peers: Sequence[PeerState]) -> None:
-        """These peers live in the media plane since before this process; their browsers will resume, or be lost."""
-        self._orphans = {peer.tag: peer for peer in peers}
-        if self._orphans:
-            self._tasks.start(self._close_orphans())
+        """These peers live in the media plane since before this process. Their browsers will resume or be lost; until
+        then what happens to their participants happens to the peers."""
+        latest = {peer.tag: peer.peer for peer in peers}
+        for peer in peers:
+            if peer.peer != latest[peer.tag] or not self._is_in(peer.tag):
+                self._tasks.start(self._close_peer(peer.peer))
+        for participant_id, name in latest.items():
+            if self._is_in(participant_id):
+                connection = self._new_connection()
+                participant = self._meetings.stand_in(participant_id, connection)
+                connection.seat(participant, partial(room_seen, numbers=(), base_url=self._base_url))
+                connection.take_peer(name)
+                self._connections[participant_id] = connection
+                self._tasks.start(connection.put_right())
 
     async def join(self, token: str, name: str | None, socket: Socket) -> Seated:
         """Seats the bearer of a join token. Raises TokenRefused and what `Meetings.enter` raises."""
@@ -163,9 +165,6 @@ class RoomSockets:
         connection.seat(participant, seen)
         connection.socket = socket
         self._connections[participant.id] = connection
-        if resumed and (orphan := self._orphans.pop(participant.id, None)) is not None:
-            connection.take_peer(orphan.peer)
-            self._tasks.start(connection.put_right())
         room = self._meetings.room_of(participant.session)
         fields = {
             "participant": participant_seen(participant),
@@ -210,14 +209,8 @@ class RoomSockets:
             elif connection.peer is not None:
                 known.discard(connection.peer)
                 self._tasks.start(connection.put_right())
-        for peer in known - {orphan.peer for orphan in self._orphans.values()}:
+        for peer in known:
             self._tasks.start(self._close_peer(peer))
-
-    async def _close_orphans(self) -> None:
-        await self._clock.sleep(self._resume_grace + ORPHAN_MARGIN)
-        orphans, self._orphans = self._orphans, {}
-        for orphan in orphans.values():
-            await self._close_peer(orphan.peer)
 
     async def _close_peer(self, peer: str) -> None:
         try:
