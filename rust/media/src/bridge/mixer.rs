@@ -43,20 +43,47 @@ pub struct Tick<'a> {
     pub micros: u64,
 }
 
+/// Sums at both rates.
+#[derive(Debug)]
+struct Sums {
+    narrow: Mix,
+    wide: Mix,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self { narrow: Mix::new(Rate::Narrow.frame_len()), wide: Mix::new(Rate::Wide.frame_len()) }
+    }
+}
+
+impl Sums {
+    fn at(&mut self, rate: Rate) -> &mut Mix {
+        if rate == Rate::Narrow { &mut self.narrow } else { &mut self.wide }
+    }
+}
+
+/// Where a tick adds up: one place for all bridges, because memory used again and again is near.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// What all say.
+    mix: Sums,
+    /// What one leg must not hear: its own voice, and announcements that are not for it.
+    own: Sums,
+}
+
 impl Bridge {
     /// Mixes and sends the next 20 ms.
-    pub fn tick(&mut self, tick: &mut Tick<'_>) {
+    pub fn tick(&mut self, tick: &mut Tick<'_>, workspace: &mut Workspace) {
         self.ticks += 1;
         let wanted = self.pull_legs(tick);
         self.offer_microphones(tick.micros);
         self.speakers.settle();
         self.collect_voices(tick, wanted);
         self.advance_announcements(wanted);
-        self.mix(wanted);
-        let mut own = Own::new();
+        self.mix(wanted, &mut workspace.mix);
         for index in 0..self.legs.len() {
             let key = self.legs[index];
-            guarded(key, tick, |leg, tick| self.send_to(key, leg, &mut own, tick.outbox));
+            guarded(key, tick, |leg, tick| self.send_to(key, leg, workspace, tick.outbox));
         }
         self.inject(tick);
         self.drop_ended_announcements(tick.now);
@@ -123,28 +150,30 @@ impl Bridge {
         }
     }
 
-    fn mix(&mut self, wanted: Rates) {
-        self.narrow.clear();
-        self.wide.clear();
+    fn mix(&self, wanted: Rates, sums: &mut Sums) {
+        let Sums { narrow, wide } = sums;
+        narrow.clear();
+        wide.clear();
         let voices = self.voices.iter().map(|voice| &voice.sound);
         for sound in voices.chain(self.announcements.iter().map(|announcement| &announcement.sound)) {
             if wanted.narrow {
-                self.narrow.add(sound.at(Rate::Narrow).samples());
+                narrow.add(sound.at(Rate::Narrow).samples());
             }
             if wanted.wide {
-                self.wide.add(sound.at(Rate::Wide).samples());
+                wide.add(sound.at(Rate::Wide).samples());
             }
         }
     }
 
-    fn send_to(&mut self, key: LegKey, leg: &mut Leg, own: &mut Own, outbox: &mut Outbox) {
+    fn send_to(&mut self, key: LegKey, leg: &mut Leg, workspace: &mut Workspace, outbox: &mut Outbox) {
         let Some(stream) = &leg.stream else {
             return;
         };
         let kind = Kind { codec: stream.codec, ptime: stream.ptime, opus: stream.opus, gain: leg.gain };
-        let Self { voices, announcements, groups, narrow, wide, ticks, .. } = self;
-        let mix = if kind.codec.rate() == Rate::Narrow { &*narrow } else { &*wide };
-        let own = own.collect(key, leg, voices, announcements);
+        let Self { voices, announcements, groups, ticks, .. } = self;
+        let Workspace { mix, own } = workspace;
+        let mix = &*mix.at(kind.codec.rate());
+        let own = collect_own(key, leg, voices, announcements, own);
         if own.is_none() && leg.playback.is_none() {
             match group::find(groups, kind, *ticks, mix) {
                 Ok(group) => {
@@ -184,30 +213,24 @@ impl Bridge {
     }
 }
 
-/// What a leg must not hear: its own voice, and announcements that are not for it. One place for all legs of a tick.
-struct Own {
-    narrow: Mix,
-    wide: Mix,
-}
-
-impl Own {
-    fn new() -> Self {
-        Self { narrow: Mix::new(Rate::Narrow.frame_len()), wide: Mix::new(Rate::Wide.frame_len()) }
-    }
-
-    /// None for most: who only listens hears all.
-    fn collect(&mut self, key: LegKey, leg: &Leg, voices: &[Voice], announcements: &[Announcement]) -> Option<&Mix> {
-        let participant = leg.membership.as_ref().map(|membership| &membership.participant);
-        let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
-        let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
-        let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
-        parts.peek()?;
-        let rate = leg.rate();
-        let own = if rate == Rate::Narrow { &mut self.narrow } else { &mut self.wide };
-        own.clear();
-        parts.for_each(|part| own.add(part.at(rate).samples()));
-        Some(own)
-    }
+/// Adds up what a leg must not hear. None for most: who only listens hears all.
+fn collect_own<'a>(
+    key: LegKey,
+    leg: &Leg,
+    voices: &[Voice],
+    announcements: &[Announcement],
+    own: &'a mut Sums,
+) -> Option<&'a Mix> {
+    let participant = leg.membership.as_ref().map(|membership| &membership.participant);
+    let voice = voices.iter().find(|voice| voice.member == MemberKey::Leg(key)).map(|voice| &voice.sound);
+    let not_for_it = |a: &&Announcement| a.except.is_some() && a.except.as_ref() == participant;
+    let mut parts = voice.into_iter().chain(announcements.iter().filter(not_for_it).map(|a| &a.sound)).peekable();
+    parts.peek()?;
+    let rate = leg.rate();
+    let own = own.at(rate);
+    own.clear();
+    parts.for_each(|part| own.add(part.at(rate).samples()));
+    Some(own)
 }
 
 /// Makes the leg's own packets begin where the shared ones stopped.

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use dialroom_audio::audio::frame::Rate;
-use dialroom_audio::audio::mix::Mix;
 use dialroom_audio::audio::speaker::Speakers;
 use dialroom_protocol::{Event, Speaker};
 use dialroom_rtc::{PeerKey, Router};
@@ -19,7 +17,7 @@ use slotmap::new_key_type;
 
 pub use announcement::MAX_ANNOUNCEMENTS;
 pub use browser::{Microphone, is_announcement, track_name};
-pub use mixer::{Legs, Tick, tick_alone};
+pub use mixer::{Legs, Tick, Workspace, tick_alone};
 
 use crate::bridge::announcement::Announcement;
 use crate::bridge::browser::Injection;
@@ -65,8 +63,6 @@ pub struct Bridge {
     announcements: Vec<Announcement>,
     groups: Vec<ListenerGroup>,
     injections: Vec<Injection>,
-    narrow: Mix,
-    wide: Mix,
     told: Vec<Speaker>,
     ticks: u64,
     last_told: u64,
@@ -93,8 +89,6 @@ impl Bridge {
             announcements: Vec::new(),
             groups: Vec::new(),
             injections: Vec::new(),
-            narrow: Mix::new(Rate::Narrow.frame_len()),
-            wide: Mix::new(Rate::Wide.frame_len()),
             told: Vec::new(),
             ticks: 0,
             last_told: 0,

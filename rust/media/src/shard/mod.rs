@@ -27,7 +27,7 @@ use dialroom_protocol::Event;
 use dialroom_rtc::{Demux, PeerConfig};
 use slotmap::{SecondaryMap, SlotMap};
 
-use crate::bridge::{Bridge, BridgeKey, Legs, Tick, tick_alone};
+use crate::bridge::{Bridge, BridgeKey, Legs, Tick, Workspace, tick_alone};
 use crate::clock::Clock;
 use crate::outbox::Outbox;
 use crate::ports::{LegKey, Ports};
@@ -75,6 +75,7 @@ pub struct Shard {
     clips: HashMap<String, Arc<Clip>>,
     recordings: Recordings,
     slots: [Slot; PHASES],
+    workspace: Workspace,
     /// The slot of each leg.
     phases: SecondaryMap<LegKey, u8>,
     /// The last slot that was worked on, from the clock's beginning.
@@ -104,6 +105,7 @@ impl Shard {
             clips: HashMap::new(),
             recordings: Recordings::default(),
             slots: Default::default(),
+            workspace: Workspace::default(),
             phases: SecondaryMap::new(),
             slot: slot_at(clock.micros(now)),
             broken: Vec::new(),
@@ -154,7 +156,7 @@ impl Shard {
     fn tick_slot(&mut self, phase: u8, now: Instant, micros: u64) {
         self.take_kept(phase);
         let mut broken = std::mem::take(&mut self.broken);
-        let Self { legs, bridges, slots, outbox, counters, dirty_bridges, .. } = self;
+        let Self { legs, bridges, slots, workspace, outbox, counters, dirty_bridges, .. } = self;
         let slot = &slots[usize::from(phase)];
         for &key in &slot.bridges {
             let Some(bridge) = bridges.get_mut(key).filter(|bridge| !bridge.is_empty()) else {
@@ -162,7 +164,7 @@ impl Shard {
             };
             let mut tick = Tick { legs, outbox, broken: &mut broken, now, micros };
             let work = || {
-                bridge.tick(&mut tick);
+                bridge.tick(&mut tick, workspace);
                 if bridge.router.poll_timeout().is_some_and(|due| due <= now) {
                     bridge.router.handle_timeout(now);
                 }
