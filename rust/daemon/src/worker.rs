@@ -126,7 +126,7 @@ impl Worker {
         let Some(udp) = self.sockets.get(socket) else {
             return;
         };
-        // Asked of the kernel only where it counts: phones' sockets are drained 250 times a second.
+        // Asked of the kernel only where it counts: phones' sockets are drained 50 to 1,000 times a second.
         let local = if socket == Socket::WebRtc { udp.local_addr().ok() } else { None };
         for _ in 0..BATCHES_AT_ONCE {
             let count = match batch.receive(udp) {
